@@ -1,0 +1,1 @@
+"""Built-in device profiles: TOML files read by `protocols.profile.builtin`."""
