@@ -1,0 +1,1 @@
+"""The agent that runs beside the devices: bus, aggregation, outbox, uplink, lighting plan."""

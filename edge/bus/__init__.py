@@ -1,0 +1,1 @@
+"""The field bus: schedule, driver, polling and commands, one task a bus."""

@@ -1,0 +1,219 @@
+"""The agent's settings, parsed once at the start from one TOML file.
+
+`load` returns frozen values that the rest of the agent trusts, or raises `ConfigFaults` with every
+fault of the file at once: file, key, value, problem, remedy. Secrets are never in the file: it
+names a systemd credential. docs/reference/edge-settings.md lists every key.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edge.config_check import Table
+from edge.config_devices import DeviceSettings as DeviceSettings
+from edge.config_devices import read_devices
+from edge.errors import ConfigFaults, Fault
+from protocols.ids import GatewayId, gateway_id
+
+Protocol = Literal["5", "3.1.1"]
+
+_MIN_OUTBOX_BYTES = 1_048_576
+_MAX_OUTBOX_BYTES = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Who and where this gateway is; position in degrees, north and east positive."""
+
+    id: GatewayId
+    state_dir: Path
+    latitude_deg: float
+    longitude_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkSettings:
+    """The broker. `protocol` 3.1.1 is for the embedded demo broker only."""
+
+    host: str
+    port: int
+    protocol: Protocol
+    keepalive_s: int
+    timeout_s: float
+    username: str | None
+    password: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSettings:
+    """Bound of the durable store."""
+
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusSettings:
+    """A Modbus TCP endpoint; `timeout_s` is how long a reply may take."""
+
+    name: str
+    host: str
+    port: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LightingSettings:
+    """What the lamps do with no valid plan at all: level while the sun is below elevation."""
+
+    fallback_elevation_deg: float
+    fallback_level_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """Everything the agent was told."""
+
+    gateway: GatewaySettings
+    uplink: UplinkSettings
+    outbox: OutboxSettings
+    buses: tuple[BusSettings, ...]
+    devices: tuple[DeviceSettings, ...]
+    lighting: LightingSettings
+
+
+def load(path: Path, *, environ: Mapping[str, str] = os.environ) -> EdgeConfig:
+    """Read the settings of `path`; ConfigFaults lists everything that is wrong with them."""
+    faults: list[Fault] = []
+    root = Table(_parse(path), "", file=str(path), faults=faults)
+    config = EdgeConfig(
+        gateway=_gateway(root.table("gateway", required=True), environ),
+        uplink=_uplink(root.table("uplink", required=True), environ),
+        outbox=_outbox(root.table("outbox")),
+        buses=(buses := _buses(root.table("buses"))),
+        devices=read_devices(root, [bus.name for bus in buses], beside=path.parent),
+        lighting=_lighting(root.table("lighting")),
+    )
+    root.close()
+    if faults:
+        raise ConfigFaults(tuple(faults))
+    return config
+
+
+def _parse(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        reason, remedy = exc.strerror or str(exc), "name a file that exists and can be read"
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        reason, remedy = f"is not TOML: {exc}", "correct the text at that place"
+    raise ConfigFaults((Fault(str(path), "(file)", None, reason, remedy),))
+
+
+def _gateway(table: Table, environ: Mapping[str, str]) -> GatewaySettings:
+    settings = GatewaySettings(
+        id=table.parsed("id", gateway_id) or GatewayId(""),
+        state_dir=_state_dir(table, environ),
+        latitude_deg=table.number("latitude", -90, 90),
+        longitude_deg=table.number("longitude", -180, 180),
+    )
+    table.close()
+    return settings
+
+
+def _state_dir(table: Table, environ: Mapping[str, str]) -> Path:
+    # systemd.exec(5): STATE_DIRECTORY holds the paths of StateDirectory=, separated by colons.
+    from_systemd = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    remedy = "set it, or run under systemd with StateDirectory="
+    text = table.text("state_dir", default=from_systemd or None, remedy=remedy)
+    path = Path(text or ".")
+    if text and not _writable(path):
+        table.fault(
+            "state_dir",
+            text,
+            "is not a directory that can be written",
+            "create it for the user of the agent, or name another one",
+        )
+    return path
+
+
+def _writable(path: Path) -> bool:
+    """Whether `path` is a directory to write in, or can be made."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
+
+
+def _uplink(table: Table, environ: Mapping[str, str]) -> UplinkSettings:
+    protocol = table.choice("protocol", ("5", "3.1.1"), default="5")
+    settings = UplinkSettings(
+        host=table.text("host", remedy="write the broker's name or address"),
+        port=table.integer("port", 1, 65_535, default=1883),
+        protocol="3.1.1" if protocol == "3.1.1" else "5",
+        keepalive_s=table.integer("keepalive_s", 5, 3_600, default=30),
+        timeout_s=table.number("timeout_s", 0.1, 300, default=10.0),
+        username=table.optional_text("username"),
+        password=_credential(table, "password_credential", environ),
+    )
+    if table.has("password"):
+        table.fault(
+            "password",
+            "...",
+            "is a secret in a plain file",
+            "remove it and name a systemd credential in password_credential",
+        )
+    table.close()
+    return settings
+
+
+def _credential(table: Table, key: str, environ: Mapping[str, str]) -> str | None:
+    """The secret in the systemd credential that `key` names (systemd.exec(5), LoadCredential=)."""
+    name = table.optional_text(key)
+    if not name:
+        return None
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        table.fault(key, name, "$CREDENTIALS_DIRECTORY is not set", f"use LoadCredential={name}:…")
+        return None
+    try:
+        return Path(directory, name).read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        table.fault(key, name, f"cannot be read: {exc}", f"check LoadCredential={name}:…")
+        return None
+
+
+def _outbox(table: Table) -> OutboxSettings:
+    settings = OutboxSettings(
+        max_bytes=table.integer(
+            "max_bytes", _MIN_OUTBOX_BYTES, _MAX_OUTBOX_BYTES, default=268_435_456
+        )
+    )
+    table.close()
+    return settings
+
+
+def _buses(table: Table) -> tuple[BusSettings, ...]:
+    return tuple(_bus(name, entry) for name, entry in table.named_tables().items())
+
+
+def _bus(name: str, table: Table) -> BusSettings:
+    table.choice("type", ("tcp",), default="tcp")
+    settings = BusSettings(
+        name=name,
+        host=table.text("host", remedy="write the endpoint's name or address"),
+        port=table.integer("port", 1, 65_535, default=502),
+        timeout_s=table.number("timeout_s", 0.05, 60, default=1.0),
+    )
+    table.close()
+    return settings
+
+
+def _lighting(table: Table) -> LightingSettings:
+    settings = LightingSettings(
+        fallback_elevation_deg=table.number("fallback_elevation_deg", -18, 18, default=-0.833),
+        fallback_level_pct=table.number("fallback_level_pct", 0, 100, default=100.0),
+    )
+    table.close()
+    return settings
