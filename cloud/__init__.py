@@ -1,0 +1,1 @@
+"""The cloud side: ingest, storage, rollups, lighting, waiting, provisioning, API and jobs."""

@@ -1,0 +1,1 @@
+"""From a delivered batch to committed rows and an acknowledgement, exactly once."""

@@ -1,0 +1,1 @@
+"""PostgreSQL in three editions: migrations, partitions, binary COPY, pools."""

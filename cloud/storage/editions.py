@@ -1,0 +1,122 @@
+"""The three editions of the database, and the few calls in which they differ.
+
+    TimescaleDB community   hypertables; licence "timescale" (compression, policies)
+    TimescaleDB Apache      hypertables; licence "apache" (Debian's package)
+    plain PostgreSQL        declarative partitions, made by eclor_ensure_partitions
+
+Both TimescaleDB editions share one form of the schema. The form is chosen once, when the
+database is first migrated, and recorded in `eclor_database`; the differing calls are SQL
+functions of that form, so application code is the same on all three.
+"""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psycopg
+
+from cloud.errors import MigrationError
+from protocols.quantities import Kind
+from protocols.time import US_PER_S, to_datetime
+
+DAY_US = 86_400 * US_PER_S
+
+
+class Edition(enum.StrEnum):
+    """Form of the schema."""
+
+    TIMESCALE = "timescale"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server offers: versions, and whether TimescaleDB is installed and loaded."""
+
+    postgres: str
+    timescale: str | None
+    timescale_loaded: bool
+    licence: str | None
+
+
+def offer(conn: psycopg.Connection) -> Offer:
+    """Ask the server; needs no privilege."""
+    row = conn.execute(
+        "select current_setting('server_version'),"
+        " (select coalesce(installed_version, default_version)"
+        "  from pg_available_extensions where name = 'timescaledb'),"
+        " current_setting('shared_preload_libraries') like '%timescaledb%',"
+        " current_setting('timescaledb.license', true)"
+    ).fetchone()
+    assert row is not None
+    return Offer(*row)
+
+
+def choose(offered: Offer, wanted: str) -> Edition:
+    """The form for a new database; `wanted` is auto, timescale or plain.
+
+    Installed but not loaded is an error under auto: the choice cannot be changed later, so it is
+    not made by an oversight.
+    """
+    if wanted == Edition.PLAIN or (wanted == "auto" and offered.timescale is None):
+        return Edition.PLAIN
+    if offered.timescale is None:
+        raise MigrationError(
+            "database.edition is timescale, but the server has no TimescaleDB; install the "
+            'package of the extension, or set database.edition = "plain"'
+        )
+    if not offered.timescale_loaded:
+        raise MigrationError(
+            "TimescaleDB is installed but not loaded; set shared_preload_libraries = "
+            "'timescaledb' in postgresql.conf and restart the server, or set "
+            'database.edition = "plain"'
+        )
+    return Edition.TIMESCALE
+
+
+def recorded(conn: psycopg.Connection) -> Edition | None:
+    """The form this database has; None before the first migration."""
+    exists = conn.execute("select to_regclass('eclor_database')").fetchone()
+    if exists is None or exists[0] is None:
+        return None
+    row = conn.execute("select edition from eclor_database").fetchone()
+    return None if row is None else Edition(row[0])
+
+
+def ensure_partitions(
+    conn: psycopg.Connection, kinds: Iterable[Kind], instants_us: Iterable[int]
+) -> int:
+    """Make sure that rows of `kinds` at `instants_us` have a partition; returns how many were made.
+
+    Nothing to do on TimescaleDB. Call it in a transaction of its own, before rows are written:
+    a new partition locks its parent against other makers until COMMIT.
+    """
+    instants = [to_datetime(t_us) for t_us in instants_us]
+    made = 0
+    for kind in sorted(set(kinds)):
+        row = conn.execute(
+            "select eclor_ensure_partitions(table_name, %s) from raw_store where kind = %s",
+            (instants, int(kind)),
+        ).fetchone()
+        made += row[0] if row is not None else 0
+    return made
+
+
+def create_ahead(conn: psycopg.Connection, now_us: int, *, days: int = 14) -> int:
+    """Partitions of every kind from yesterday to `days` ahead; returns how many were made."""
+    span = range(now_us - DAY_US, now_us + (days + 1) * DAY_US, DAY_US)
+    return ensure_partitions(conn, Kind, span)
+
+
+def drop_before(conn: psycopg.Connection, kind: Kind, floor_us: int) -> int:
+    """Drop partitions of `kind` wholly before `floor_us` and move its raw floor up to it.
+
+    Returns how many were dropped. One kind a transaction: each dropped chunk needs locks.
+    """
+    floor = to_datetime(floor_us)
+    row = conn.execute(
+        "update raw_store set raw_floor = greatest(raw_floor, %s) where kind = %s"
+        " returning eclor_drop_before(table_name, %s)",
+        (floor, int(kind), floor),
+    ).fetchone()
+    return 0 if row is None else int(row[0])
