@@ -1,14 +1,11 @@
 """Typed reading of a TOML table that collects every fault instead of stopping at the first."""
 
 import difflib
-import enum
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TypeGuard, TypeVar
+from typing import TypeGuard
 
 from protocols.profile_model import ProfileFault
-
-_E = TypeVar("_E", bound=enum.StrEnum)
 
 
 class Fields:
@@ -114,11 +111,12 @@ class Fields:
         self.fault(key, "give a number, e.g. 0.1")
         return default
 
-    def choice(self, key: str, form: type[_E], *, default: _E) -> _E:
-        return form(self.word(key, tuple(form), default=default))
-
     def word(self, key: str, allowed: tuple[str, ...], *, default: str | None = None) -> str:
-        """One of `allowed`; without a default the key is mandatory."""
+        """One of `allowed`; without a default the key is mandatory.
+
+        A misspelt word is replaced by its nearest neighbour, so that one fault does not bring
+        others in its train.
+        """
         value = self._get(key)
         if value is None and default is not None:
             return default
@@ -126,13 +124,13 @@ class Fields:
             return value
         missing = "is missing: " if value is None else ""
         self.fault(key, f"{missing}use {' or '.join(allowed)}{_guess(value, allowed)}")
-        return default if default is not None else allowed[0]
+        return _nearest(value, allowed) or default or allowed[0]
 
     def refuse_unknown(self) -> None:
         for key in self._data:
             if key not in self._known:
-                close = _guess(key, tuple(sorted(self._known)))
-                self.fault(key, f"no such key{close or '; remove it'}")
+                guess = _guess(key, tuple(sorted(self._known)))
+                self.fault(key, f"no such key{guess or '; remove it'}")
 
     def _get(self, key: str) -> object:
         self._known.add(key)
@@ -143,6 +141,11 @@ def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _guess(value: object, allowed: tuple[str, ...]) -> str:
+def _nearest(value: object, allowed: tuple[str, ...]) -> str | None:
     close = difflib.get_close_matches(str(value), allowed, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return close[0] if close else None
+
+
+def _guess(value: object, allowed: tuple[str, ...]) -> str:
+    close = _nearest(value, allowed)
+    return f"; did you mean {close}?" if close else ""

@@ -10,6 +10,7 @@ from protocols.profile_model import ByteOrder, Curve, Function, Point, Profile, 
 from protocols.quantities import KINDS, Column, Role
 
 _POINT_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_FUNCTIONS = (Function.HOLDING, Function.INPUT, Function.COIL, Function.DISCRETE)
 _ORDERS = ("big", "little")
 _CURVE_TYPE: Mapping[str, RegisterType] = {
     "dali": RegisterType.UINT16,
@@ -24,7 +25,7 @@ def parse_point(fields: Fields, name: str, profile: Profile) -> Point:
     """The point `name` of `profile`, whose own keys are parsed already; faults go to `fields`."""
     if not _POINT_NAME.fullmatch(name):
         fields.fault("", "name the point with a-z, 0-9 and '_', beginning with a letter")
-    function = Function(fields.word("function", tuple(Function)))
+    function = Function(fields.word("function", _FUNCTIONS))
     kind_of_register = _register_type(fields, function)
     words = _word_count(fields, kind_of_register)
     column = _column(fields, profile)
@@ -142,7 +143,7 @@ def _write_range(
             fields.fault("writable", "must be true where write_lo or write_hi is given")
         return None, None
     if function not in (Function.COIL, Function.HOLDING):
-        fields.fault("writable", f"a {function} cannot be written: use coil or holding")
+        fields.fault("writable", f"function {function} cannot be written: use coil or holding")
     if function is Function.HOLDING and kind is RegisterType.BIT:
         fields.fault("writable", "one bit of a register cannot be written alone: use bitfield")
     if not kind.is_number:
