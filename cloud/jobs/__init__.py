@@ -1,0 +1,1 @@
+"""The jobs role: what runs on a timer, in one process that holds the lock."""

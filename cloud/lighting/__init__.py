@@ -1,0 +1,1 @@
+"""Street lighting: traffic bounds, plans, state and energy of the lighting groups."""

@@ -1,0 +1,116 @@
+-- name: groups
+-- Everything planning and reporting need of the groups, with their lamps in one row each.
+-- single_group: the gateway feeds this group alone, so that its feeder meter is the group's.
+select g.group_id, g.slug, g.name, t.slug as territory, t.time_zone, w.gateway_id,
+       w.name as gateway, s.latitude, s.longitude, g.rated_power_w, g.baseline_power_w,
+       g.baseline_name, g.normal_level_pct, g.reduced_levels, g.counter_device_id,
+       g.capacity_per_h, g.switch_elevation_deg,
+       array(select d.name from lighting_group_member m join device d using (device_id)
+             where m.group_id = g.group_id order by d.name) as devices,
+       array(select m.device_id from lighting_group_member m
+             where m.group_id = g.group_id order by m.device_id) as device_ids,
+       array(select d.device_id from device d
+             where d.gateway_id = g.gateway_id and d.kind = 'feeder'
+             order by d.device_id) as feeder_ids,
+       count(*) over (partition by g.gateway_id) = 1 as single_group
+from lighting_group g
+join territory t using (territory_id)
+join gateway w using (gateway_id)
+join site s using (site_id)
+order by t.slug, g.slug;
+
+-- name: hour_counts
+-- Complete hours only: a hole of more than a minute, a faulty detector, a reset counter, an
+-- unsure clock or a suspect row (quality 8, 16, 128) make an hour unusable.
+select date_bin('1 hour', t, timestamptz '2000-01-01 00:00+00') as hour,
+       sum(forward_count + coalesce(backward_count, 0))::int8 as vehicles
+from passage_reading
+where device_id = %(device_id)s and t >= %(since)s and t < %(until)s
+group by hour
+having sum(window_s) >= 3540 and count(forward_count) = count(*)
+   and not bool_or(quality & 152 <> 0 or coalesce(status, 0) & 1 <> 0)
+order by hour;
+
+-- name: latest_plan
+select document from lighting_plan where gateway_id = %(gateway_id)s
+order by issued_at desc, plan_id desc limit 1;
+
+-- name: latest_plans
+-- The plan in force of every gateway, for publication.
+select distinct on (p.gateway_id) w.name as gateway, p.document, p.sha256
+from lighting_plan p join gateway w using (gateway_id)
+order by p.gateway_id, p.issued_at desc, p.plan_id desc;
+
+-- name: insert_plan
+insert into lighting_plan (plan_id, gateway_id, issued_at, valid_from, valid_until, document,
+                           sha256)
+values (%(plan_id)s, %(gateway_id)s, %(issued_at)s, %(valid_from)s, %(valid_until)s, %(document)s,
+        %(sha256)s)
+on conflict (plan_id) do nothing;
+
+-- name: drop_old_plans
+-- Superseded plans are kept for a year, as evidence of what was ordered.
+delete from lighting_plan p
+where p.valid_until < %(before)s
+  and exists (select from lighting_plan n
+              where n.gateway_id = p.gateway_id and n.issued_at > p.issued_at);
+
+-- name: group_states
+-- The newest row of every lamp, one row a group; lamps silent for longer than max_age count as
+-- silent and add neither level nor power.
+select m.group_id, count(*)::int4 as lamps, count(l.t)::int4 as reporting,
+       avg(l.level_pct)::float8 as level_pct, min(l.level_pct)::float8 as level_min_pct,
+       max(l.level_pct)::float8 as level_max_pct, avg(l.target_pct)::float8 as target_pct,
+       sum(l.power_w)::float8 as power_w, count(l.power_w)::int4 as power_lamps,
+       count(*) filter (where l.status & 3 <> 0)::int4 as failed,
+       max(l.t + make_interval(secs => l.window_s)) as observed_at
+from lighting_group_member m
+left join latest_light l
+       on l.device_id = m.device_id and l.t >= %(oldest)s
+group by m.group_id;
+
+-- name: group_trend
+-- Mean level and power of a lamp per slot, from a bounded sample of each group's lamps: all lamps
+-- of a group share one level, and the page must not read a million rows.
+select s.group_id, date_bin('15 minutes', r.t, timestamptz '2000-01-01 00:00+00') as slot,
+       avg(r.level_pct)::float8 as level_pct, avg(r.power_w)::float8 as lamp_power_w
+from (select group_id, device_id,
+             row_number() over (partition by group_id order by device_id) as place
+      from lighting_group_member) s
+join light_reading r on r.device_id = s.device_id and r.t >= %(since)s
+where s.place <= %(sample)s
+group by s.group_id, slot
+order by s.group_id, slot;
+
+-- name: feeder_spans
+-- Energy between the ends of the first and last reading of each night. A counter that falls began
+-- again: what it shows then is counted from zero.
+with step as (
+    select n.night, r.device_id, r.t + make_interval(secs => r.window_s) as read_at,
+           r.energy_import_wh as now_wh,
+           lag(r.energy_import_wh) over (partition by n.night, r.device_id order by r.t) as then_wh
+    from unnest(%(froms)s::timestamptz[], %(untils)s::timestamptz[])
+         with ordinality as n(from_t, until_t, night)
+    join feeder_reading r on r.device_id = any(%(devices)s)
+         and r.t >= n.from_t and r.t < n.until_t and r.energy_import_wh is not null)
+select night::int4, device_id, min(read_at) as first_at, max(read_at) as last_at,
+       coalesce(sum(case when now_wh >= then_wh then now_wh - then_wh
+                         when now_wh < then_wh then now_wh end), 0)::float8 as energy_wh,
+       count(*) filter (where now_wh < then_wh)::int4 as resets
+from step group by night, device_id order by night, device_id;
+
+-- name: lamp_spans
+-- The same from the counters in the lamps.
+with step as (
+    select n.night, r.device_id, r.t + make_interval(secs => r.window_s) as read_at,
+           r.energy_wh as now_wh,
+           lag(r.energy_wh) over (partition by n.night, r.device_id order by r.t) as then_wh
+    from unnest(%(froms)s::timestamptz[], %(untils)s::timestamptz[])
+         with ordinality as n(from_t, until_t, night)
+    join light_reading r on r.device_id = any(%(devices)s)
+         and r.t >= n.from_t and r.t < n.until_t and r.energy_wh is not null)
+select night::int4, device_id, min(read_at) as first_at, max(read_at) as last_at,
+       coalesce(sum(case when now_wh >= then_wh then now_wh - then_wh
+                         when now_wh < then_wh then now_wh end), 0)::float8 as energy_wh,
+       count(*) filter (where now_wh < then_wh)::int4 as resets
+from step group by night, device_id order by night, device_id;

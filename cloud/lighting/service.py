@@ -1,0 +1,137 @@
+"""What lighting does with the database: issue plans, tell the state, account for energy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import groupby
+
+from psycopg import AsyncConnection
+
+from cloud.lighting import store
+from cloud.lighting.energy import Meter, NightEnergy, NightSpan, night_energy
+from cloud.lighting.model import (
+    Validity,
+    gateway_plan,
+    group_plan,
+    last_noon,
+    nights,
+    same_orders,
+    validity,
+)
+from cloud.lighting.store import GroupRecord, GroupState, TrendPoint
+from cloud.lighting.traffic import HISTORY_DAYS, TrafficBounds, bounds, without_counter
+from protocols.ids import GatewayId
+from protocols.plan import Plan, encode_plan
+from protocols.time import TimeUs, from_datetime, to_datetime
+
+log = logging.getLogger("eclor.lighting")
+
+STATE_MAX_AGE_S = 600
+"""A lamp silent for longer is not part of the present state."""
+
+TREND_HOURS = 24
+TREND_SAMPLE = 8
+KEEP_PLANS_DAYS = 365
+
+
+async def issue_plans(conn: AsyncConnection, now_us: TimeUs) -> list[GatewayId]:
+    """Make the plan of every gateway and store it where its orders changed; who got a new one.
+
+    One transaction a gateway: a fault in one does not hold back the light of the others.
+    """
+    issued = []
+    records = sorted(await store.groups(conn), key=lambda record: record.gateway_id)
+    for gateway_id, members in groupby(records, key=lambda record: record.gateway_id):
+        async with conn.transaction():
+            plan = await make_plan(conn, list(members), now_us)
+            before = await store.latest_plan(conn, gateway_id)
+            if before is not None and same_orders(before, plan):
+                continue
+            await store.insert_plan(conn, gateway_id, plan, encode_plan(plan))
+        issued.append(plan.gateway)
+        log.info("plan_issued gateway_id=%s plan_id=%s", plan.gateway, plan.plan_id)
+    return issued
+
+
+async def make_plan(conn: AsyncConnection, records: Sequence[GroupRecord], now_us: TimeUs) -> Plan:
+    """The plan of one gateway: `records` are all of its groups, at least one.
+
+    Counts are cut at the start of validity (the last noon), so that the plan stays the same all
+    day and cannot see what it is judged by.
+    """
+    first = records[0]
+    valid = validity(now_us, first.place.zone)
+    parts = [
+        group_plan(record.group, await _bounds(conn, record, valid, now_us), record.place, valid)
+        for record in records
+        if record.group.devices
+    ]
+    return gateway_plan(first.gateway, parts, place=first.place, valid=valid, now_us=now_us)
+
+
+async def drop_old_plans(conn: AsyncConnection, now_us: TimeUs) -> int:
+    """Forget superseded plans after KEEP_PLANS_DAYS; the number dropped."""
+    async with conn.transaction():
+        return await store.drop_old_plans(
+            conn, to_datetime(now_us) - timedelta(days=KEEP_PLANS_DAYS)
+        )
+
+
+async def states(conn: AsyncConnection, now_us: TimeUs) -> dict[int, GroupState]:
+    """The present state by group key."""
+    return await store.group_states(conn, to_datetime(now_us) - timedelta(seconds=STATE_MAX_AGE_S))
+
+
+async def trends(conn: AsyncConnection, now_us: TimeUs) -> dict[int, list[TrendPoint]]:
+    """The last 24 hours by group key, from a sample of each group's lamps."""
+    since = to_datetime(now_us) - timedelta(hours=TREND_HOURS)
+    return await store.group_trend(conn, since, sample=TREND_SAMPLE)
+
+
+async def energy(
+    conn: AsyncConnection, record: GroupRecord, *, last_nights: int, now_us: TimeUs
+) -> list[NightEnergy]:
+    """The energy of the last nights, the present one last, against the declared baseline.
+
+    The feeder meter where it measures this group alone, else the counters in the lamps.
+    """
+    spans = _night_spans(record, last_nights, now_us)
+    meter = Meter.FEEDER if record.feeder_ids else Meter.LAMPS
+    devices = record.feeder_ids or record.lamp_ids
+    limits = [(to_datetime(span.from_us), to_datetime(span.until_us)) for span in spans]
+    found = await store.counter_spans(conn, meter, devices, limits)
+    return [
+        night_energy(
+            span,
+            counters,
+            expected=len(devices),
+            meter=meter,
+            baseline=record.baseline,
+            place=record.place,
+        )
+        for span, counters in zip(spans, found, strict=True)
+    ]
+
+
+async def _bounds(
+    conn: AsyncConnection, record: GroupRecord, valid: Validity, now_us: TimeUs
+) -> TrafficBounds:
+    if record.counter_device_id is None:
+        return without_counter(record.place.zone)
+    cut = to_datetime(valid.from_us)
+    counts = await store.hour_counts(
+        conn, record.counter_device_id, since=cut - timedelta(days=HISTORY_DAYS), until=cut
+    )
+    return bounds(counts, zone=record.place.zone, cut_us=valid.from_us, now_us=now_us)
+
+
+def _night_spans(record: GroupRecord, last_nights: int, now_us: TimeUs) -> list[NightSpan]:
+    zone = record.place.zone
+    until = last_noon(now_us, zone) + timedelta(days=1)
+    begin = until - timedelta(days=last_nights)
+    return [
+        NightSpan(to_datetime(left).astimezone(zone).date(), left, right, now_us)
+        for left, right in nights(from_datetime(begin), from_datetime(until), zone)
+    ]

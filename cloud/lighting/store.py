@@ -1,0 +1,220 @@
+"""Lighting groups, counts, counters and plans in the database; rows in, values out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from cloud.lighting.energy import Baseline, CounterSpan, Meter
+from cloud.lighting.model import DEFAULT_FACTORS, Group, Place
+from cloud.lighting.traffic import HourCount
+from cloud.storage import queries
+from protocols.ids import DeviceId, GatewayId, GroupId
+from protocols.plan import Plan, decode_plan, plan_hash
+from protocols.time import from_datetime, to_datetime
+
+SQL = queries.load(__file__)
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """A lighting group with the keys of its devices and where it stands."""
+
+    group_id: int
+    slug: str
+    name: str
+    territory: str
+    gateway_id: int
+    gateway: GatewayId
+    place: Place
+    group: Group
+    rated_power_w: float
+    baseline: Baseline
+    counter_device_id: int | None
+    lamp_ids: tuple[int, ...]
+    feeder_ids: tuple[int, ...]
+    """The feeder meters that measure this group and nothing else; empty where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """What the lamps of a group last said; None where no lamp that reports has the quantity."""
+
+    lamps: int
+    reporting: int
+    failed: int
+    level_pct: float | None
+    level_min_pct: float | None
+    level_max_pct: float | None
+    target_pct: float | None
+    power_w: float | None
+    power_lamps: int
+    observed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """Mean over a quarter of an hour from a sample of the lamps; power of one lamp."""
+
+    slot: datetime
+    level_pct: float | None
+    lamp_power_w: float | None
+
+
+async def groups(conn: AsyncConnection) -> list[GroupRecord]:
+    """All lighting groups, by territory and name."""
+    return [_group_record(row) for row in await _rows(conn, "groups", {})]
+
+
+async def hour_counts(
+    conn: AsyncConnection, device_id: int, *, since: datetime, until: datetime
+) -> list[HourCount]:
+    """Complete hours of a road counter, ascending."""
+    rows = await _rows(
+        conn, "hour_counts", {"device_id": device_id, "since": since, "until": until}
+    )
+    return [HourCount(from_datetime(row["hour"]), row["vehicles"]) for row in rows]
+
+
+async def latest_plan(conn: AsyncConnection, gateway_id: int) -> Plan | None:
+    """The plan last issued for a gateway."""
+    rows = await _rows(conn, "latest_plan", {"gateway_id": gateway_id})
+    return decode_plan(bytes(rows[0]["document"])) if rows else None
+
+
+async def latest_plans(conn: AsyncConnection) -> dict[GatewayId, tuple[str, bytes]]:
+    """Per gateway the hash and the document last issued."""
+    return {
+        GatewayId(row["gateway"]): (row["sha256"], bytes(row["document"]))
+        for row in await _rows(conn, "latest_plans", {})
+    }
+
+
+async def insert_plan(conn: AsyncConnection, gateway_id: int, plan: Plan, document: bytes) -> None:
+    """Keep an issued plan; issuing the same plan_id again changes nothing."""
+    await conn.execute(
+        SQL["insert_plan"],
+        {
+            "plan_id": plan.plan_id,
+            "gateway_id": gateway_id,
+            "issued_at": to_datetime(plan.issued_us),
+            "valid_from": to_datetime(plan.valid_from_us),
+            "valid_until": to_datetime(plan.valid_until_us),
+            "document": document,
+            "sha256": plan_hash(document),
+        },
+    )
+
+
+async def drop_old_plans(conn: AsyncConnection, before: datetime) -> int:
+    """Delete superseded plans that ended before `before`; the number deleted."""
+    cursor = await conn.execute(SQL["drop_old_plans"], {"before": before})
+    return cursor.rowcount
+
+
+async def group_states(conn: AsyncConnection, oldest: datetime) -> dict[int, GroupState]:
+    """By group key; lamps whose newest row is older than `oldest` count as silent."""
+    return {
+        row["group_id"]: GroupState(**{k: v for k, v in row.items() if k != "group_id"})
+        for row in await _rows(conn, "group_states", {"oldest": oldest})
+    }
+
+
+async def group_trend(
+    conn: AsyncConnection, since: datetime, *, sample: int
+) -> dict[int, list[TrendPoint]]:
+    """By group key the quarters of an hour from `since`, from at most `sample` lamps a group."""
+    found: dict[int, list[TrendPoint]] = defaultdict(list)
+    for row in await _rows(conn, "group_trend", {"since": since, "sample": sample}):
+        found[row["group_id"]].append(
+            TrendPoint(row["slot"], row["level_pct"], row["lamp_power_w"])
+        )
+    return found
+
+
+async def counter_spans(
+    conn: AsyncConnection,
+    meter: Meter,
+    devices: Sequence[int],
+    limits: Sequence[tuple[datetime, datetime]],
+) -> list[list[CounterSpan]]:
+    """For each [from, until) of `limits` what the energy counters of `devices` say."""
+    statement = "feeder_spans" if meter is Meter.FEEDER else "lamp_spans"
+    parameters = {
+        "devices": list(devices),
+        "froms": [limit[0] for limit in limits],
+        "untils": [limit[1] for limit in limits],
+    }
+    found: list[list[CounterSpan]] = [[] for _ in limits]
+    for row in await _rows(conn, statement, parameters):
+        found[row["night"] - 1].append(
+            CounterSpan(
+                first_us=from_datetime(row["first_at"]),
+                last_us=from_datetime(row["last_at"]),
+                energy_wh=row["energy_wh"],
+                resets=row["resets"],
+            )
+        )
+    return found
+
+
+def factors(reduced_levels: object) -> tuple[float, float, float]:
+    """Light of the normal class, one lower and two lower, as shares of the normal level.
+
+    `reduced_levels` holds the two reduced ones in percent, [75, 50]; anything missing, out of
+    0..100 or rising is replaced by the class above it, never by less light.
+    """
+    listed = reduced_levels if isinstance(reduced_levels, list) else []
+    if not listed:
+        return DEFAULT_FACTORS
+    shares = [1.0]
+    for value in [*listed[:2], *[None] * (2 - len(listed[:2]))]:
+        fits = isinstance(value, int | float) and 0 < value <= 100
+        shares.append(min(shares[-1], float(value) / 100) if fits else shares[-1])
+    return shares[0], shares[1], shares[2]
+
+
+def _group_record(row: Row) -> GroupRecord:
+    return GroupRecord(
+        group_id=row["group_id"],
+        slug=row["slug"],
+        name=row["name"],
+        territory=row["territory"],
+        gateway_id=row["gateway_id"],
+        gateway=GatewayId(row["gateway"]),
+        place=Place(row["latitude"], row["longitude"], ZoneInfo(row["time_zone"])),
+        group=Group(
+            group=GroupId(row["slug"]),
+            devices=tuple(DeviceId(name) for name in row["devices"]),
+            switch_elevation_deg=row["switch_elevation_deg"],
+            normal_level_pct=row["normal_level_pct"],
+            factors=factors(row["reduced_levels"]),
+            capacity_per_h=row["capacity_per_h"],
+        ),
+        rated_power_w=row["rated_power_w"],
+        baseline=Baseline(
+            name=row["baseline_name"],
+            power_w=row["baseline_power_w"],
+            lamps=len(row["device_ids"]),
+            angle_deg=row["switch_elevation_deg"],
+        ),
+        counter_device_id=row["counter_device_id"],
+        lamp_ids=tuple(row["device_ids"]),
+        feeder_ids=tuple(row["feeder_ids"]) if row["single_group"] else (),
+    )
+
+
+async def _rows(
+    conn: AsyncConnection, name: str, parameters: Mapping[str, object]
+) -> Sequence[Row]:
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL[name], parameters)
+        return await cursor.fetchall()

@@ -1,0 +1,1 @@
+"""Waiting times at recycling centres: opening hours, estimate, public routes."""
