@@ -103,6 +103,7 @@ class BrokerAddress(msgspec.Struct, frozen=True):
 _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     field.name: field.type for field in msgspec.structs.fields(Settings)
 }
+_PROTOCOLS: Mapping[str, Literal["5", "3.1.1"]] = {"5": "5", "3.1.1": "3.1.1"}
 _SECRETS = {"database": "ECLOR_DATABASE_URL", "broker": "ECLOR_BROKER_URL"}
 
 
@@ -133,12 +134,12 @@ def broker_address(url: str) -> BrokerAddress:
         raise ValueError("write it as mqtt://host:port")
     if query or parts.path not in ("", "/"):
         raise ValueError("only ?protocol=5 or ?protocol=3.1.1 may follow the port")
-    if protocol != "5" and protocol != "3.1.1":
+    if protocol not in _PROTOCOLS:
         raise ValueError("protocol is 5, or 3.1.1 for the embedded demo broker")
     return BrokerAddress(
         host=parts.hostname,
         port=parts.port or 1883,
-        protocol=protocol,
+        protocol=_PROTOCOLS[protocol],
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
     )

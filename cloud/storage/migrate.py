@@ -18,6 +18,7 @@ import psycopg
 from cloud.errors import DatabaseUnavailable, MigrationError
 from cloud.storage import editions
 from cloud.storage.editions import Edition
+from cloud.storage.pool import unreachable
 
 _LOCK = 0x65636C6F72  # "eclor"
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)(?:\.(timescale|plain))?\.sql")
@@ -97,9 +98,11 @@ def pending(conn: psycopg.Connection) -> tuple[str, ...]:
 @contextmanager
 def _connection(database_url: str) -> Iterator[psycopg.Connection]:
     try:
-        conn = psycopg.connect(database_url, autocommit=True, application_name="eclor migrate")
+        conn = psycopg.connect(
+            database_url, autocommit=True, connect_timeout=10, application_name="eclor migrate"
+        )
     except psycopg.OperationalError as exc:
-        raise DatabaseUnavailable(f"the database cannot be reached: {exc}") from exc
+        raise DatabaseUnavailable(unreachable(database_url, exc)) from exc
     with conn:
         yield conn
 
