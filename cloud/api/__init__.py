@@ -1,0 +1,1 @@
+"""The HTTP API: composition of the domains' routes, authentication, errors, limits."""

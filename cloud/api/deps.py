@@ -1,0 +1,29 @@
+"""What routes ask for: a database connection and the clock."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, cast
+
+import psycopg
+from fastapi import Depends, Request
+from psycopg_pool import AsyncConnectionPool
+
+from protocols.time import Clock
+
+Pool = AsyncConnectionPool[psycopg.AsyncConnection]
+
+
+async def connection(request: Request) -> AsyncIterator[psycopg.AsyncConnection]:
+    """An autocommit connection of the pool for the length of one request.
+
+    Writers open `conn.transaction()` themselves, so that it ends before the answer is sent.
+    """
+    async with cast(Pool, request.app.state.pool).connection() as conn:
+        yield conn
+
+
+def clock(request: Request) -> Clock:
+    return cast(Clock, request.app.state.clock)
+
+
+Connection = Annotated[psycopg.AsyncConnection, Depends(connection)]
+Now = Annotated[Clock, Depends(clock)]
