@@ -1,0 +1,236 @@
+"""Lighting groups over HTTP: what they shine now, what is ordered, what they use.
+
+A group is named by its slug, or by `territory.slug` where two territories use the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from cloud.api.auth import Principal, Scope, require
+from cloud.api.deps import Connection, Now
+from cloud.api.etag import tagged
+from cloud.api.problems import Problem, not_found, openapi_responses
+from cloud.lighting import service, store
+from cloud.lighting.energy import NightEnergy
+from cloud.lighting.store import GroupRecord, GroupState
+from protocols.plan import GroupPlan, Plan
+from protocols.time import to_datetime
+
+router = APIRouter(prefix="/lighting", tags=["lighting"])
+
+Reader = Annotated[Principal, require(Scope.READ)]
+ERRORS = openapi_responses(401, 403, 404, 409, 422)
+MAX_NIGHTS = 62
+
+
+class BaselineForm(BaseModel):
+    """The declared park that savings are measured against."""
+
+    name: str = Field(examples=["SHP 100 W, du coucher au lever du soleil"])
+    lamp_power_w: float = Field(description="One lamp of that park, ballast included")
+    below_elevation_deg: float = Field(description="Lit while the sun is below this")
+
+
+class GroupForm(BaseModel):
+    """A lighting group and what its lamps last said; null where none says it."""
+
+    territory: str
+    group: str
+    name: str
+    gateway: str
+    lamps: int
+    reporting: int = Field(description="Lamps heard of in the last ten minutes")
+    failed: int = Field(description="Reporting lamps with a lamp or gear failure")
+    level_pct: float | None = Field(description="Mean over the lamps that report")
+    level_min_pct: float | None
+    level_max_pct: float | None
+    target_pct: float | None = Field(description="Mean of the levels last commanded")
+    power_w: float | None = Field(description="Sum over the lamps that report a power")
+    power_lamps: int = Field(description="Lamps in that sum")
+    observed_at: datetime | None
+    rated_power_w: float = Field(description="One lamp at full output")
+    baseline: BaselineForm
+
+
+class GroupPage(BaseModel):
+    """Groups by territory and name."""
+
+    items: list[GroupForm]
+
+
+class SlotForm(BaseModel):
+    """From `at` until the next slot."""
+
+    at: datetime
+    level_pct: float
+
+
+class FallbackForm(BaseModel):
+    """What the lamps do without a valid plan."""
+
+    elevation_deg: float
+    level_pct: float
+
+
+class PlanForm(BaseModel):
+    """The group's part of the plan last issued to its gateway."""
+
+    plan_id: str
+    gateway: str
+    group: str
+    issued_at: datetime
+    valid_from: datetime
+    valid_until: datetime
+    slots: list[SlotForm]
+    fallback: FallbackForm
+
+
+class NightForm(BaseModel):
+    """One night against the declared baseline, over the time that was metered."""
+
+    night: date = Field(description="Civil date of its evening")
+    meter: str | None = Field(description="feeder, lamps, or null where nothing was metered")
+    measured_wh: float | None
+    baseline_wh: float | None
+    baseline: str = Field(description="Name of the declared baseline")
+    saving_pct: float | None = Field(description="Null while too little of the night is metered")
+    coverage_pct: float = Field(description="Share of the dark time that was metered")
+    resets: int = Field(description="Counters that began again; what that hides counts as zero")
+    complete: bool
+
+
+class EnergyForm(BaseModel):
+    """The last nights of a group, the present one last."""
+
+    group: str
+    baseline: BaselineForm
+    nights: list[NightForm]
+
+
+@router.get("/groups", response_model=GroupPage, responses=openapi_responses(401, 403))
+async def list_groups(request: Request, who: Reader, conn: Connection, clock: Now) -> Response:
+    """Every lighting group that the key may see, with its present level and power."""
+    records = [record for record in await store.groups(conn) if who.sees(record.territory)]
+    states = await service.states(conn, clock.now_us())
+    return tagged(request, {"items": [_group(r, states.get(r.group_id)) for r in records]})
+
+
+@router.get("/groups/{group}", response_model=GroupForm, responses=ERRORS)
+async def read_group(
+    request: Request, group: str, who: Reader, conn: Connection, clock: Now
+) -> Response:
+    """One group, with its present level and power."""
+    record = _find(await store.groups(conn), group, who)
+    states = await service.states(conn, clock.now_us())
+    return tagged(request, _group(record, states.get(record.group_id)))
+
+
+@router.get("/groups/{group}/plan", response_model=PlanForm, responses=ERRORS)
+async def read_plan(request: Request, group: str, who: Reader, conn: Connection) -> Response:
+    """What is ordered for the group: its levels, one entry at each change."""
+    record = _find(await store.groups(conn), group, who)
+    plan = await store.latest_plan(conn, record.gateway_id)
+    part = next((p for p in plan.groups if p.group == record.slug), None) if plan else None
+    if plan is None or part is None:
+        raise Problem(404, "no-plan", f"no plan was issued for group {group!r} yet")
+    return tagged(request, _plan(plan, part))
+
+
+@router.get("/groups/{group}/energy", response_model=EnergyForm, responses=ERRORS)
+async def read_energy(
+    request: Request,
+    group: str,
+    who: Reader,
+    conn: Connection,
+    clock: Now,
+    nights: Annotated[int, Query(ge=1, le=MAX_NIGHTS, description="How many, to this one")] = 7,
+) -> Response:
+    """Energy a night against the declared baseline, whose name stands beside every figure."""
+    record = _find(await store.groups(conn), group, who)
+    found = await service.energy(conn, record, last_nights=nights, now_us=clock.now_us())
+    body = {
+        "group": record.slug,
+        "baseline": _baseline(record),
+        "nights": [_night(one) for one in found],
+    }
+    return tagged(request, body)
+
+
+def _find(records: Sequence[GroupRecord], name: str, who: Principal) -> GroupRecord:
+    seen = [record for record in records if who.sees(record.territory)]
+    found = [r for r in seen if name in (r.slug, f"{r.territory}.{r.slug}")]
+    if not found:
+        raise not_found("lighting group", name)
+    if len(found) > 1:
+        remedy = f"write territory.group, for example {found[0].territory}.{name}"
+        raise Problem(409, "ambiguous", f"{len(found)} groups are called {name!r}; {remedy}")
+    return found[0]
+
+
+def _group(record: GroupRecord, state: GroupState | None) -> dict[str, Any]:
+    return {
+        "territory": record.territory,
+        "group": record.slug,
+        "name": record.name,
+        "gateway": record.gateway,
+        "lamps": len(record.lamp_ids),
+        "reporting": state.reporting if state else 0,
+        "failed": state.failed if state else 0,
+        "level_pct": _rounded(state.level_pct) if state else None,
+        "level_min_pct": _rounded(state.level_min_pct) if state else None,
+        "level_max_pct": _rounded(state.level_max_pct) if state else None,
+        "target_pct": _rounded(state.target_pct) if state else None,
+        "power_w": _rounded(state.power_w) if state else None,
+        "power_lamps": state.power_lamps if state else 0,
+        "observed_at": state.observed_at if state else None,
+        "rated_power_w": record.rated_power_w,
+        "baseline": _baseline(record),
+    }
+
+
+def _baseline(record: GroupRecord) -> dict[str, Any]:
+    return {
+        "name": record.baseline.name,
+        "lamp_power_w": record.baseline.power_w,
+        "below_elevation_deg": record.baseline.angle_deg,
+    }
+
+
+def _plan(plan: Plan, part: GroupPlan) -> dict[str, Any]:
+    return {
+        "plan_id": plan.plan_id,
+        "gateway": plan.gateway,
+        "group": part.group,
+        "issued_at": to_datetime(plan.issued_us),
+        "valid_from": to_datetime(plan.valid_from_us),
+        "valid_until": to_datetime(plan.valid_until_us),
+        "slots": [{"at": to_datetime(s.t_us), "level_pct": s.level_pct} for s in part.slots],
+        "fallback": {
+            "elevation_deg": part.fallback.elevation_deg,
+            "level_pct": part.fallback.level_pct,
+        },
+    }
+
+
+def _night(one: NightEnergy) -> dict[str, Any]:
+    return {
+        "night": one.night,
+        "meter": one.meter.value if one.meter else None,
+        "measured_wh": _rounded(one.measured_wh),
+        "baseline_wh": _rounded(one.baseline_wh),
+        "baseline": one.baseline_name,
+        "saving_pct": _rounded(one.saving_pct),
+        "coverage_pct": _rounded(one.coverage_pct),
+        "resets": one.resets,
+        "complete": one.complete,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
