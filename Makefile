@@ -4,21 +4,56 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+CODE := $(wildcard protocols edge cloud firmware_sim cli benchmarks scripts tests)
+
+.PHONY: help
+help:
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: demo
+demo: $(VENV) ## a whole territory on this machine, live in the browser; needs only Python
+	@$(BIN)/eclor demo $(DEMO)
+
+.PHONY: test
+test: $(VENV) ## every test: built wheel, plain PostgreSQL, then all on TimescaleDB and Mosquitto
+	@$(BIN)/python -m tests.services --prepare || true # where it cannot be had, pytest says so
+	$(BIN)/python scripts/check_wheel.py
+	ECLOR_TEST_EDITION=plain $(BIN)/python -m pytest -q -m database
+	ECLOR_TEST_EDITION=timescale $(BIN)/python -m pytest -q
+
+.PHONY: check
+check: $(VENV) ## formatting, lint, types, import contracts, memory budget, generated code
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_edge_budget.py
+	$(BIN)/python scripts/check_wire_code.py
+
+.PHONY: bench
+bench: $(VENV) ## measure every published figure and hold it against benchmarks/bars.toml
+	$(BIN)/eclor bench all --assert
+
+.PHONY: docs
+docs: $(VENV) ## write the generated pages of docs/ anew
+	$(BIN)/python scripts/write_docs.py
+
+.PHONY: services
+services: $(VENV) ## TimescaleDB and Mosquitto in the foreground, with the URLs to use them
+	@$(BIN)/python -m tests.services
 
 # The stamp is newer than the lock exactly when the environment holds what the lock names.
 $(VENV)/.locked: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "Eclor needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1)."; \
 	  echo "Name another one: make PYTHON=python3.13 ..."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	@test -x $(BIN)/python -a -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "Making the virtual environment failed. On Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Installing the locked dependencies into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 .PHONY: $(VENV)
 $(VENV): $(VENV)/.locked
-
-.PHONY: help
-help:
-	@echo "make $(VENV)  make the environment"
