@@ -1,0 +1,1 @@
+"""Simulated field devices: real register maps on real sockets, one deterministic world behind."""

@@ -1,0 +1,78 @@
+"""A territory that runs: one Modbus TCP server a gateway, all showing the same world."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from firmware_sim.errors import ScenarioError
+from firmware_sim.scenario import GatewaySpec, Territory
+from firmware_sim.server import Address, Limits, ModbusTcpServer, Responder
+from firmware_sim.units import responders
+from firmware_sim.world import World
+from protocols.ids import GatewayId
+from protocols.time import US_PER_S, Clock, TimeUs
+
+Wrap = Callable[[GatewaySpec, Mapping[int, Responder]], Mapping[int, Responder]]
+"""Put something between the server and the units of a gateway, a fault for instance."""
+
+
+class WorldClock:
+    """World time: that of `clock` at first, then `speed` times as fast; it never jumps."""
+
+    def __init__(self, clock: Clock, *, speed: float, start_us: int | None = None) -> None:
+        if not speed > 0:
+            raise ScenarioError(f"speed {speed} must be above 0; 1 is real time")
+        self._clock = clock
+        self._speed = speed
+        self._start_us = clock.now_us() if start_us is None else start_us
+        self._start_s = clock.monotonic_s()
+
+    def now_us(self) -> TimeUs:
+        gone_s = (self._clock.monotonic_s() - self._start_s) * self._speed
+        return TimeUs(self._start_us + round(gone_s * US_PER_S))
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTerritory:
+    """What `run_territory` gives: the world and where its gateways' buses are."""
+
+    territory: Territory
+    world: World
+    clock: WorldClock
+    servers: Mapping[GatewayId, ModbusTcpServer]
+
+    @property
+    def addresses(self) -> dict[GatewayId, Address]:
+        return {gateway: server.address for gateway, server in self.servers.items()}
+
+
+@asynccontextmanager
+async def run_territory(
+    territory: Territory,
+    *,
+    clock: Clock,
+    world: World | None = None,
+    host: str = "127.0.0.1",
+    ports: int = 0,
+    speed: float = 1.0,
+    limits: Limits | None = None,
+    wrap: Wrap | None = None,
+) -> AsyncIterator[RunningTerritory]:
+    """Serve every gateway of `territory` until the context ends.
+
+    `ports` is the first port, each next gateway one higher; 0 takes free ones. `world` continues a
+    world that has already lived (its history written); otherwise it begins now. OSError if a port
+    is taken.
+    """
+    world_clock = WorldClock(clock, speed=speed)
+    living = world or World(territory, world_clock.now_us())
+    async with AsyncExitStack() as stack:
+        servers: dict[GatewayId, ModbusTcpServer] = {}
+        for place, site in enumerate(living.sites()):
+            units: Mapping[int, Responder] = responders(site, world_clock.now_us)
+            if wrap is not None:
+                units = wrap(site.spec.gateway, units)
+            port = ports + place if ports else 0
+            server = ModbusTcpServer(units, host=host, port=port, limits=limits)
+            servers[site.spec.gateway.gateway] = await stack.enter_async_context(server)
+        yield RunningTerritory(territory, living, world_clock, servers)

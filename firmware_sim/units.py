@@ -1,0 +1,115 @@
+"""From a gateway's devices to Modbus units: which quantity each point of a profile shows.
+
+A point shows the quantity of its column; one bit of a status column if it has a flag; or, where it
+feeds no column, the quantity of its own name.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from firmware_sim import mbap
+from firmware_sim.bank import ProfileBank
+from firmware_sim.errors import ScenarioError
+from firmware_sim.scenario import DeviceSpec, GatewaySpec
+from firmware_sim.server import BankResponder, Responder
+from firmware_sim.world import SiteWorld
+from protocols.ids import DeviceId
+from protocols.profile import Point, Profile, ProfileError, builtin
+from protocols.registers import Value
+from protocols.time import TimeUs
+
+Now = Callable[[], TimeUs]
+
+
+def shown(point: Point, quantities: Mapping[str, Value]) -> Value:
+    """The value that `point` shows of a device's `quantities`; KeyError if they lack it."""
+    value = quantities[point.column or point.name]
+    if point.flag is None or value is None:
+        return value
+    return int(bool(int(value) & point.flag))
+
+
+class SiteModel:
+    """The devices of one profile behind one unit, as the bank asks for them."""
+
+    def __init__(self, site: SiteWorld, profile: Profile, devices: Mapping[int, DeviceId]) -> None:
+        self._site = site
+        self._profile = profile
+        self._devices = devices
+
+    def values(self, index: int) -> Mapping[str, Value]:
+        quantities = self._site.quantities(self._devices[index])
+        return {point.name: shown(point, quantities) for point in self._profile.points}
+
+    def write(self, index: int, point: Point, value: Value) -> None:
+        assert isinstance(value, int | float)  # the bank refuses anything else
+        self._site.write(self._devices[index], point.column or point.name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveUnit:
+    """A unit of the running world: time moves on, then the inner responder answers.
+
+    The inner responder is where a fault is put in: one that is late, silent or wrong.
+    """
+
+    site: SiteWorld
+    now: Now
+    inner: Responder
+
+    async def answer(self, frame: mbap.Frame) -> bytes:
+        self.site.advance(self.now())
+        return await self.inner.answer(frame)
+
+
+def responders(site: SiteWorld, now: Now) -> dict[int, Responder]:
+    """A responder for every unit of the site's gateway."""
+    units: dict[int, Responder] = {}
+    for spec in site.spec.gateway.devices:
+        units[spec.unit] = LiveUnit(site, now, BankResponder(_bank(site, spec.unit)))
+    return units
+
+
+def profile_of(spec: DeviceSpec) -> Profile:
+    """The built-in profile of a device; ScenarioError if there is none such."""
+    try:
+        return builtin(spec.profile)
+    except ProfileError as fault:
+        raise ScenarioError(f"device {spec.name}: {fault}") from fault
+
+
+def _bank(site: SiteWorld, unit: int) -> ProfileBank:
+    """The tables of `unit`; several device entries may share it if they share the profile."""
+    specs = [spec for spec in site.spec.gateway.devices if spec.unit == unit]
+    profile = profile_of(specs[0])
+    devices = _indexed(site.spec.gateway, unit, specs)
+    if max(devices) >= profile.index_count:
+        raise ScenarioError(
+            f"unit {unit}: profile {profile.name} has indexes 0..{profile.index_count - 1}"
+        )
+    model = SiteModel(site, profile, devices)
+    for index in devices:
+        _check_shown(model, index, profile)
+    return ProfileBank(profile, sorted(devices), model)
+
+
+def _indexed(gateway: GatewaySpec, unit: int, specs: list[DeviceSpec]) -> dict[int, DeviceId]:
+    devices: dict[int, DeviceId] = {}
+    for spec in specs:
+        for device, index in spec.devices():
+            if index in devices or spec.profile != specs[0].profile:
+                raise ScenarioError(
+                    f"gateway {gateway.gateway}, unit {unit}: {device} needs an index of its own "
+                    "and the profile of its neighbours"
+                )
+            devices[index] = device
+    return devices
+
+
+def _check_shown(model: SiteModel, index: int, profile: Profile) -> None:
+    try:
+        model.values(index)
+    except KeyError as missing:
+        raise ScenarioError(
+            f"profile {profile.name} has a point for {missing}, which the device does not measure"
+        ) from missing
