@@ -1,0 +1,39 @@
+"""What lighting does on a timer."""
+
+from __future__ import annotations
+
+from psycopg_pool import AsyncConnectionPool
+
+from cloud.jobs.publisher import PlanPublisher
+from cloud.jobs.scheduler import Job
+from cloud.lighting import service, store
+from protocols.time import Clock
+
+PUBLISH_EVERY_S = 15.0
+DAY_S = 86_400.0
+
+
+def jobs(
+    pool: AsyncConnectionPool, clock: Clock, publisher: PlanPublisher, *, plan_interval_s: float
+) -> list[Job]:
+    """Issue plans where orders changed, bring them to the broker, forget old ones."""
+
+    async def plan() -> str:
+        async with pool.connection() as conn:
+            issued = await service.issue_plans(conn, clock.now_us())
+        return f"issued:{len(issued)}"
+
+    async def publish() -> str:
+        async with pool.connection() as conn:
+            plans = await store.latest_plans(conn)
+        return f"published:{await publisher.publish(plans)}"
+
+    async def forget() -> str:
+        async with pool.connection() as conn:
+            return f"dropped:{await service.drop_old_plans(conn, clock.now_us())}"
+
+    return [
+        Job("lighting-plan", plan_interval_s, plan),
+        Job("lighting-publish", min(PUBLISH_EVERY_S, plan_interval_s), publish),
+        Job("lighting-forget", DAY_S, forget),
+    ]
