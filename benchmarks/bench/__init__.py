@@ -1,0 +1,1 @@
+"""Benchmarks: speed, size, memory. One module a command, `eclor bench NAME`."""

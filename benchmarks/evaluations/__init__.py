@@ -1,0 +1,1 @@
+"""Evaluations: how good a result is. One module a command, `eclor eval NAME`."""

@@ -1,0 +1,79 @@
+"""What `eclor bench` and `eclor eval` share: run a measurement, print it, hold it to its bars."""
+
+import json
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from benchmarks.harness import Report
+
+Group = Literal["bench", "eval"]
+
+
+class NoCheckoutError(click.ClickException):
+    """The measurements are part of the source checkout, not of the installed package."""
+
+    exit_code = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the measurements come with the source, not with the installed package: "
+            "run this from a checkout of Eclor, after `make .venv`"
+        )
+
+
+def list_measurements(group: Group, *, as_json: bool) -> None:
+    """Print the names of a group, each with what it measures."""
+    _require_checkout()
+    from benchmarks.harness import catalogue
+
+    names = catalogue(group)
+    if as_json:
+        click.echo(json.dumps(names))
+        return
+    if not names:
+        click.echo(f"no {group} yet")
+    for name, summary in names.items():
+        click.echo(f"{name:<20} {summary}")
+
+
+def run_measurement(group: Group, name: str, *, as_json: bool, check: bool, save: bool) -> None:
+    """Run `name` and print its figures; exit 1 where `check` is set and a bar is missed."""
+    _require_checkout()
+    from benchmarks.bars import BarsError, misses
+    from benchmarks.harness import MeasurementError, UnknownMeasurementError, run
+    from benchmarks.page import store
+
+    try:
+        report = run(group, name)
+        missed = misses(group, name, report.figures)
+    except (UnknownMeasurementError, BarsError) as exc:
+        raise click.UsageError(str(exc)) from exc
+    except MeasurementError as exc:
+        raise click.ClickException(f"{group} {name}: {exc}") from exc
+    click.echo(json.dumps(report.as_dict()) if as_json else _table(report))
+    if save:
+        click.echo(f"stored in docs/figures/{store(report).name}; now run: make docs", err=True)
+    for line in missed:
+        click.echo(line, err=True)
+    if check and missed:
+        raise SystemExit(1)
+
+
+def _require_checkout() -> None:
+    try:
+        import benchmarks  # noqa: F401 - only whether it is there
+    except ModuleNotFoundError as exc:
+        raise NoCheckoutError from exc
+
+
+def _table(report: "Report") -> str:
+    from benchmarks.bars import bars_of
+
+    bars = bars_of(report.group, report.name)
+    lines = [f"{report.group} {report.name}, {report.context.machine}, {report.context.commit}"]
+    for key, value in report.figures.items():
+        bar = f"  (bar {bars[key]})" if key in bars else ""
+        lines.append(f"  {key:<36} {value:>12g}{bar}")
+    return "\n".join(lines)
