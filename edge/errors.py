@@ -6,6 +6,7 @@
     |- Retriable                the same call may succeed later
     |   |- LinkDown             the bus endpoint is not connected
     |   |- UnitSilent           no reply in time
+    |   |- UnitResting          silent before, and not asked again yet
     |   |- ReplyMalformed       a reply that is not the answer to the request
     |   |- UnitBusy             the unit or its gateway asked to come back (exceptions 5, 6, 10, 11)
     |   `- CommandsFull         more commands wait on the bus than its queue holds
@@ -86,6 +87,14 @@ class UnitSilent(Retriable):
         super().__init__(f"unit {unit} gave no reply within {timeout_s:g} s")
         self.unit = unit
         self.timeout_s = timeout_s
+
+
+class UnitResting(Retriable):
+    """Unit `unit` was silent and rests, so that it costs the others no time; it is tested later."""
+
+    def __init__(self, unit: int) -> None:
+        super().__init__(f"unit {unit} does not answer and is not asked for a while")
+        self.unit = unit
 
 
 class ReplyMalformed(Retriable):

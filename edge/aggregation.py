@@ -1,0 +1,282 @@
+"""Samples become one row a device and window.
+
+A state machine without clock, socket or file: samples and instants in, rows out. Windows are
+aligned to the epoch. A row says what it covers: `t_us` is the real start of its coverage and
+`window_s` the real length, so a window cut by a start or a stop is a shorter row, and the same
+(device, t_us) is never used twice, also not after the wall clock was set back: such a row begins
+some microseconds later and is marked CLOCK_UNSURE.
+
+Invariants, each with a property test:
+- the counts of all rows of a counter add up to the change of its total, gaps and restarts included;
+- no two rows of a device share `t_us`;
+- a row comes out only if something was measured; windows without are counted.
+
+What must survive a restart is in `state()`: store it in the transaction that stores the rows
+returned so far, and hand it to the next `Aggregator`.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge.columns import Feed, Gathered, feeds_of, passage_counts
+from edge.config_devices import DeviceSettings
+from edge.counters import CounterEvent, CounterTracker, rule_of
+from edge.sampling import Sample
+from protocols.batch import Reading, reading
+from protocols.ids import DeviceId
+from protocols.quantities import Kind, Quality, Role
+from protocols.time import US_PER_S, TimeUs, window_start
+
+_log = logging.getLogger("eclor.edge.aggregation")
+
+_REBASED = (CounterEvent.RESET, CounterEvent.SWAP)
+
+
+@dataclass(slots=True)
+class AggregationHealth:
+    """What happened that no row shows."""
+
+    windows_empty: int = 0
+    unknown_devices: int = 0
+    clock_steps: int = 0
+    counter_events: Counter[CounterEvent] = field(default_factory=Counter)
+
+
+class Aggregator:
+    """All devices of a gateway; `started_us` is where coverage can begin at the earliest."""
+
+    def __init__(
+        self,
+        devices: Iterable[DeviceSettings],
+        *,
+        started_us: int,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.health = AggregationHealth()
+        known = (state or {}).get("devices", {})
+        self._devices = {
+            device.id: _Device(device, started_us, known.get(device.id), self.health)
+            for device in devices
+        }
+
+    def add(self, sample: Sample) -> None:
+        """Take one sample; its window closes with a later `close_due`."""
+        device = self._devices.get(sample.device)
+        if device is None:
+            self.health.unknown_devices += 1
+        else:
+            device.add(sample)
+
+    def close_due(self, now_us: int) -> list[Reading]:
+        """The rows of every window that ended by `now_us`."""
+        return [row for device in self._devices.values() for row in device.close_due(now_us)]
+
+    def close_all(self, now_us: int) -> list[Reading]:
+        """The rows of every window, ended now: for a stop."""
+        return [row for device in self._devices.values() for row in device.close_all(now_us)]
+
+    def state(self) -> dict[str, Any]:
+        """What the next Aggregator needs to go on, as JSON can hold it."""
+        return {"devices": {name: device.state() for name, device in self._devices.items()}}
+
+
+@dataclass(slots=True)
+class _Window:
+    """An open window: coverage from `start_us` to before `end_us`; its row is called `t_us`."""
+
+    start_us: int
+    end_us: int
+    t_us: int
+    clock_unsure: bool = False
+    gathered: Gathered = field(default_factory=Gathered)
+    first_totals: dict[str, int] = field(default_factory=dict)
+    rebased: bool = False
+
+
+class _Device:
+    """The windows and counters of one device."""
+
+    def __init__(
+        self,
+        settings: DeviceSettings,
+        started_us: int,
+        state: Mapping[str, Any] | None,
+        health: AggregationHealth,
+    ) -> None:
+        self._settings = settings
+        self._health = health
+        self._feeds = feeds_of(settings.profile)
+        self._ready: list[Reading] = []
+        self._window: _Window | None = None
+        self._due_us = window_start(started_us, settings.window_s) + self._step_us
+        self._origin_us = started_us
+        saved = state or {}
+        self._covered_us: int | None = saved.get("covered_us")
+        self._rewinds: int = saved.get("rewinds", 0)
+        self._counted: dict[str, int] = dict(saved.get("counted", {}))
+        self._closed = 0
+        self._trackers = self._restored(saved.get("counters", {}))
+        if self._covered_us is not None and started_us < self._covered_us:
+            self._set_back(started_us)
+
+    def _restored(self, saved: Mapping[str, Any]) -> dict[str, tuple[Feed, CounterTracker]]:
+        kind = self._settings.profile.kind
+        return {
+            feed.point.name: (
+                feed,
+                CounterTracker(rule_of(feed.point, kind), saved.get(feed.point.name)),
+            )
+            for feed in self._feeds
+            if feed.column.role is Role.COUNTER
+        }
+
+    @property
+    def _step_us(self) -> int:
+        return self._settings.window_s * US_PER_S
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "covered_us": self._covered_us,
+            "rewinds": self._rewinds,
+            "counted": dict(self._counted),
+            "counters": {name: tracker.state() for name, (_, tracker) in self._trackers.items()},
+        }
+
+    def add(self, sample: Sample) -> None:
+        window = self._window_at(sample.t_us)
+        window.gathered.add(sample, self._feeds)
+        for name, (feed, tracker) in self._trackers.items():
+            raw = sample.values.get(name)
+            if raw is not None:
+                self._count(window, feed, tracker, int(raw), sample.t_us)
+
+    def _count(
+        self, window: _Window, feed: Feed, tracker: CounterTracker, raw: int, t_us: int
+    ) -> None:
+        event = tracker.add(raw, t_us)
+        if tracker.total is not None:
+            window.first_totals.setdefault(feed.column.name, tracker.total)
+            self._counted.setdefault(feed.column.name, tracker.total)
+        if event is not None:
+            self._health.counter_events[event] += 1
+            window.rebased |= event in _REBASED
+            level = logging.WARNING if event in _REBASED else logging.INFO
+            point, device = feed.point.name, self._settings.id
+            _log.log(level, "counter_%s device_id=%s point=%s raw=%d", event, device, point, raw)
+
+    def _window_at(self, t_us: int) -> _Window:
+        """The open window that holds `t_us`; an open one that does not is closed."""
+        window = self._window
+        if window and window.start_us <= t_us < window.end_us:
+            return window
+        if window:
+            self._close(window.end_us)
+        if t_us < (window.start_us if window else self._origin_us):
+            self._set_back(t_us)
+        self._window = self._opened(t_us)
+        return self._window
+
+    def _set_back(self, t_us: int) -> None:
+        """The wall clock was set back to `t_us`: cover this time again, under other instants."""
+        self._rewinds += 1
+        self._health.clock_steps += 1
+        self._origin_us = t_us
+        for _, tracker in self._trackers.values():
+            tracker.clock_set_back(t_us)
+        _log.warning("clock_set_back device_id=%s t_us=%d", self._settings.id, t_us)
+
+    def _opened(self, t_us: int) -> _Window:
+        aligned = window_start(t_us, self._settings.window_s)
+        start_us = max(aligned, self._origin_us)
+        window = _Window(start_us, aligned + self._step_us, start_us)
+        if self._covered_us is not None and start_us < self._covered_us:
+            # Covered before: name the row after the number of times the clock was set back, in
+            # the microseconds, where neither a window nor an earlier time has them.
+            window.t_us += self._rewinds % 1_000 - start_us % 1_000
+            window.clock_unsure = True
+        return window
+
+    def close_due(self, now_us: int) -> list[Reading]:
+        if self._window and now_us >= self._window.end_us:
+            self._close(self._window.end_us)
+        self._count_empty(now_us)
+        ready, self._ready = self._ready, []
+        return ready
+
+    def close_all(self, now_us: int) -> list[Reading]:
+        if self._window:
+            self._close(min(max(now_us, self._window.start_us), self._window.end_us))
+        ready, self._ready = self._ready, []
+        return ready
+
+    def _count_empty(self, now_us: int) -> None:
+        """Count the windows that ended without a row."""
+        following = window_start(now_us, self._settings.window_s) + self._step_us
+        passed = (following - self._due_us) // self._step_us
+        self._health.windows_empty += max(0, passed - self._closed)
+        self._due_us, self._closed = following, 0
+
+    def _close(self, end_us: int) -> None:
+        """Make the row of the open window, which ends at `end_us`."""
+        window, self._window = self._window, None
+        if window is None or not window.gathered.measured:
+            return
+        self._declare_gap(window)
+        length_us = end_us - window.start_us
+        quality = window.gathered.quality(length_us, round(self._settings.interval_s * US_PER_S))
+        if window.clock_unsure:
+            quality |= Quality.CLOCK_UNSURE
+        if window.rebased:
+            quality |= Quality.COUNTER_RESET
+        if any(tracker.suspicious for _, tracker in self._trackers.values()):
+            quality |= Quality.SUSPECT
+        self._emit(window.t_us, window.gathered, length_us, quality)
+        self._closed += 1
+        self._origin_us = max(self._origin_us, end_us)
+        self._covered_us = max(self._covered_us or end_us, end_us)
+
+    def _emit(self, t_us: int, gathered: Gathered, length_us: int, quality: Quality) -> None:
+        if self._settings.profile.kind is Kind.SAMPLE:
+            for feed in self._feeds:
+                value = gathered.value(feed)
+                if value is not None:
+                    row = {"point": feed.point.name, "value": value}
+                    self._row(t_us, length_us, quality, row)
+            return
+        totals = self._totals()
+        values: dict[str, Any] = gathered.values(self._feeds) | totals
+        if self._settings.profile.kind is Kind.PASSAGE:
+            values |= passage_counts(self._counted, totals)
+        self._counted |= totals
+        self._row(t_us, length_us, quality, values)
+
+    def _declare_gap(self, window: _Window) -> None:
+        """Passages between the last row and this window belong to neither: a row of their own."""
+        covered_us = self._covered_us
+        if self._settings.profile.kind is not Kind.PASSAGE or covered_us is None:
+            return
+        counts = passage_counts(self._counted, window.first_totals)
+        if covered_us >= window.start_us or not any(counts.values()):
+            return
+        quality = Quality.PARTIAL | Quality.SUSPECT
+        values: dict[str, Any] = {**window.first_totals, **counts}
+        self._row(covered_us, window.start_us - covered_us, quality, values)
+        self._counted |= window.first_totals
+
+    def _totals(self) -> dict[str, int]:
+        return {
+            feed.column.name: tracker.total
+            for feed, tracker in self._trackers.values()
+            if tracker.total is not None
+        }
+
+    def _row(self, t_us: int, length_us: int, quality: Quality, values: Mapping[str, Any]) -> None:
+        window_s = max(1, round(length_us / US_PER_S))
+        name: DeviceId = self._settings.id
+        kind = self._settings.profile.kind
+        self._ready.append(
+            reading(kind, name, TimeUs(t_us), window_s=window_s, quality=quality, **values)
+        )
