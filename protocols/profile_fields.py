@@ -7,6 +7,9 @@ from typing import TypeGuard
 
 from protocols.profile_model import ProfileFault
 
+_MAX_NUMBER = 10**12
+_MIN_EXPONENT = -12
+
 
 class Fields:
     """Reads keys of one table. A missing or wrong value is noted and replaced by a stand-in.
@@ -102,13 +105,20 @@ class Fields:
         return ()
 
     def decimal(self, key: str, *, default: Decimal) -> Decimal:
-        """An exact finite number: TOML floats are parsed as decimals."""
+        """An exact number of at most 10**12, at most 12 decimals: TOML floats become decimals."""
         value = self._get(key)
         if value is None:
             return default
-        if _is_int(value) or (isinstance(value, Decimal) and value.is_finite()):
-            return Decimal(value)
-        self.fault(key, "give a number, e.g. 0.1")
+        if _is_int(value) or isinstance(value, Decimal):
+            number = Decimal(value)
+            exponent = number.as_tuple().exponent
+            if (
+                isinstance(exponent, int)
+                and exponent >= _MIN_EXPONENT
+                and abs(number) <= _MAX_NUMBER
+            ):
+                return number
+        self.fault(key, "give a number up to 1e12 with at most 12 decimals, e.g. 0.1")
         return default
 
     def word(self, key: str, allowed: tuple[str, ...], *, default: str | None = None) -> str:

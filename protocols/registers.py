@@ -51,7 +51,7 @@ def decode(point: Point, words: Sequence[int]) -> Value:
             return _text(point, pattern)
         case RegisterType.FLOAT32 | RegisterType.FLOAT64:
             number = _float(point, pattern)
-            return None if number is None else _scaled(point, number)
+            return None if number is None else _finite(_scaled(point, number))
         case RegisterType.BCD16 | RegisterType.BCD32:
             digits = f"{pattern:x}"
             return _scaled(point, int(digits)) if digits.isdecimal() else None
@@ -217,6 +217,11 @@ def _scaled(point: Point, raw: int | float) -> int | float:
     return int(exact) if whole else float(exact)
 
 
+def _finite(value: int | float) -> int | float | None:
+    """None where the scale carried a float64 beyond what a float can hold."""
+    return value if isinstance(value, int) or math.isfinite(value) else None
+
+
 def _unavailable(point: Point) -> int:
     if point.sentinels:
         return point.sentinels[0]
@@ -264,6 +269,8 @@ def _float_pattern(point: Point, value: int | float) -> int:
         packed = struct.pack(_FLOAT_FORMAT[point.type], raw)
     except OverflowError as exc:
         raise RegisterError(point.name, value, f"too large for {point.type}") from exc
+    if not math.isfinite(raw):
+        raise RegisterError(point.name, value, f"too large for {point.type}")
     return int.from_bytes(packed, "big")
 
 

@@ -155,7 +155,7 @@ column = "power_kw"
         "current_l2_a or current_l3_a or power_w or energy_import_wh or power_factor or "
         "frequency_hz; did you mean power_w?",
         "points.power.address: give a whole number, 0..65535",
-        "points.power.scale: give a number, e.g. 0.1",
+        "points.power.scale: give a number up to 1e12 with at most 12 decimals, e.g. 0.1",
         "max_blok: no such key; did you mean max_block?",
     ]
 
@@ -185,6 +185,9 @@ def test_text_that_is_no_toml_is_a_fault_with_its_line() -> None:
 FAULTS = [
     (point(type='"float23"'), "points.power.type", "did you mean float32?"),
     (point(scale="0"), "points.power.scale", "must not be 0"),
+    (point(scale="1e999999"), "points.power.scale", "up to 1e12"),
+    (point(scale="1e-13"), "points.power.scale", "at most 12 decimals"),
+    (point(offset="-1e13"), "points.power.offset", "up to 1e12"),
     (point(scale="nan"), "points.power.scale", "give a number"),
     (point(unit='"kW"'), "points.power.unit", "power_w is in W: set scale"),
     (point(words="4"), "points.power.words", "int32 has 2: remove the key"),

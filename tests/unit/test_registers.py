@@ -1,6 +1,7 @@
 """Refusals of the register codec, and the planning of reads."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -110,6 +111,16 @@ def test_a_value_beyond_the_register_is_refused_with_its_limits() -> None:
         encode(number("a", 0), 70_000)
     with pytest.raises(RegisterError, match="too large for float32"):
         encode(builtin("eastron-sdm630").point("power"), 1e39)
+
+
+def test_a_scale_never_makes_an_infinity_of_a_float() -> None:
+    point = replace(
+        number("a", 0), type=RegisterType.FLOAT64, words=4, scale=Decimal("1e12"), integral=False
+    )
+    largest = [0x7FEF, 0xFFFF, 0xFFFF, 0xFFFF]
+    assert decode(point, largest) is None
+    with pytest.raises(RegisterError, match="too large for float64"):
+        encode(replace(point, scale=Decimal("1e-12")), 1e300)
 
 
 @pytest.mark.parametrize("level", [-0.1, 100.1, 1e9])
