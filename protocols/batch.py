@@ -95,7 +95,7 @@ class BatchHead:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows of one kind as columns of equal length, sorted by device, then time."""
+    """Rows of one kind as columns of equal length; the rows of a device stand together."""
 
     kind: Kind
     device: list[DeviceId]

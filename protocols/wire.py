@@ -62,7 +62,7 @@ def encode(
     if len(readings) > MAX_ROWS:
         raise WireError("too_large", f"{len(readings)} rows, at most {MAX_ROWS}")
     head = BatchHead(stream, seq, TimeUs(created_us), rows_before, len(readings))
-    ordered = sorted(readings, key=lambda row: (row.kind, row.device, row.t_us))
+    ordered = sorted(readings, key=_order)
     blocks = [_block(Kind(kind), list(rows)) for kind, rows in groupby(ordered, lambda r: r.kind)]
     plain = Body(blocks=blocks).SerializeToString()
     payload = _envelope(head, zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(plain))
@@ -87,6 +87,12 @@ def decode(payload: bytes) -> Batch:
     except (SeriesError, IdError, ValueError, DecodeError, zstandard.ZstdError) as exc:
         raise WireError("bad_body", str(exc), head) from exc
     return Batch(head, blocks)
+
+
+def _order(row: Reading) -> tuple[int, str, str, int]:
+    """Neighbours are alike: samples of one point stand together, or their differences are noise."""
+    point = str(row.values[0]) if row.kind is Kind.SAMPLE else ""
+    return row.kind, row.device, point, row.t_us
 
 
 def _block(kind: Kind, rows: list[Reading]) -> BlockMessage:
