@@ -33,11 +33,14 @@ check: $(VENV) ## formatting, lint, types, import contracts, memory budget, gene
 
 .PHONY: bench
 bench: $(VENV) ## measure every published figure and hold it against benchmarks/bars.toml
-	$(BIN)/eclor bench all --assert
+	@set -e; for file in benchmarks/bench/[a-z]*.py; do \
+	  $(BIN)/eclor bench $$(basename $$file .py | tr _ -) --assert; done
+	@set -e; for file in benchmarks/evaluations/[a-z]*.py; do \
+	  $(BIN)/eclor eval $$(basename $$file .py | tr _ -) --assert; done
 
 .PHONY: docs
 docs: $(VENV) ## write the generated pages of docs/ anew
-	$(BIN)/python scripts/write_docs.py
+	$(BIN)/python -m benchmarks.page
 
 .PHONY: services
 services: $(VENV) ## TimescaleDB and Mosquitto in the foreground, with the URLs to use them
