@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from firmware_sim.cabinet import Cabinet
 from firmware_sim.scenario import DeviceSpec
 from firmware_sim.units import profile_of, shown
 from firmware_sim.world import SiteWorld, World
@@ -66,6 +65,15 @@ def write_trace(
     return lines
 
 
+def follow(site: SiteWorld, plan: Plan) -> None:
+    """Write the plan's level to every lamp, as a gateway does: again and again, or they go full."""
+    if site.cabinet is None or site.spec.cabinet is None:
+        return
+    level_pct = plan(site.civil.local(site.t_us), site.sky.elevation_deg(site.t_us))
+    for device in site.spec.cabinet.lamps:
+        site.cabinet.write_level(device, level_pct)
+
+
 def _lines(
     site: SiteWorld, span: tuple[int, int], intervals_s: tuple[int, int], plan: Plan
 ) -> Iterator[str]:
@@ -86,17 +94,10 @@ def _lines(
     first_us = -(-span[0] // fast_us) * fast_us
     for t_us in range(first_us, span[1], fast_us):
         site.advance(t_us)
-        if site.cabinet is not None:
-            _follow(site.cabinet, plan(site.civil.local(t_us), site.sky.elevation_deg(t_us)), lamps)
+        follow(site, plan)
         due = others if t_us % slow_us else lamps + others
         for recorder, device in due:
             yield recorder.line(t_us, device, site)
-
-
-def _follow(cabinet: Cabinet, level_pct: float, lamps: list[tuple["_Recorder", DeviceId]]) -> None:
-    """Write the level, as a gateway does: again and again, or the lamps would fail to full."""
-    for _, device in lamps:
-        cabinet.write_level(device, level_pct)
 
 
 class _Recorder:

@@ -76,20 +76,34 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class _Service:
+    """What the next car meets: the first bay to become free, the last admission given."""
+
+    since_us: int
+    free_us: int
+    last_us: int
+
+    def admits(self, joined_us: int) -> int:
+        """When a car that joins gets its bay: once one is cleared, and never before others."""
+        free_us = joined_us if self.free_us <= joined_us else self.free_us + _REFILL_US
+        return max(free_us, self.last_us)
+
+
+@dataclass(frozen=True, slots=True)
 class OpeningRecord:
     """All that happened in one opening; the truth behind the counters."""
 
     begin_us: int
     end_us: int
     visits: tuple[Visit, ...]  # by time of joining
-    admits_us: tuple[tuple[int, int], ...]  # (from, earliest admission of a car that joins then)
+    service: tuple[_Service, ...]  # by time
 
     def wait_s(self, t_us: int) -> float | None:
         """V(t): the wait of a car that joins at `t_us`; None while closed or if sent away."""
         if not self.begin_us <= t_us < self.end_us:
             return None
-        place = bisect.bisect_right(self.admits_us, (t_us, 2**63)) - 1
-        admitted = max(t_us, self.admits_us[place][1]) if place >= 0 else t_us
+        place = bisect.bisect_right(self.service, t_us, key=lambda state: state.since_us) - 1
+        admitted = self.service[place].admits(t_us)
         return None if admitted >= self.end_us else (admitted - t_us) / US_PER_S
 
 
@@ -100,7 +114,7 @@ def simulate(
     bays = [begin_us] * site.bays  # when each becomes free
     starts: deque[int] = deque()  # admissions still to come: the queue
     visits: list[Visit] = []
-    admits: list[tuple[int, int]] = []
+    service = [_Service(begin_us, begin_us, begin_us)]
     for joined in _arrivals(site, begin, begin_us, end_us, rng):
         trailer = rng.random() < _TRAILER_SHARE
         service_us = _service_us(site, trailer, rng)
@@ -109,20 +123,15 @@ def simulate(
         if rng.random() < 1 - exp(-((len(starts) / _BALK_CARS) ** 2)):
             visits.append(Visit(joined, trailer, Outcome.BALKED))
             continue
-        bay = _admission(bays[0], joined)
+        bay = service[-1].admits(joined)
         starts.append(bay)
         if bay >= end_us:
             visits.append(Visit(joined, trailer, Outcome.TURNED_AWAY))
             continue
         heapq.heapreplace(bays, bay + service_us)
-        admits.append((joined, bays[0] + _REFILL_US))
+        service.append(_Service(joined, bays[0], bay))
         visits.append(Visit(joined, trailer, Outcome.SERVED, bay, bay + service_us))
-    return OpeningRecord(begin_us, end_us, tuple(visits), tuple(admits))
-
-
-def _admission(free_us: int, joined_us: int) -> int:
-    """When a car gets its bay: at once if one is free, else when it has been cleared."""
-    return joined_us if free_us <= joined_us else free_us + _REFILL_US
+    return OpeningRecord(begin_us, end_us, tuple(visits), tuple(service))
 
 
 def _service_us(site: Site, trailer: bool, rng: Random) -> int:  # noqa: FBT001 (a fact of the car)

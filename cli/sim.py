@@ -1,0 +1,259 @@
+"""`eclor sim`: run the simulated territory, write its history, export its truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from firmware_sim.running import RunningTerritory
+    from firmware_sim.world import SiteWorld, World
+
+_SEED = click.option(
+    "--seed", type=int, default=1, show_default=True, help="World: the same seed, the same world."
+)
+_DAY_US = 86_400_000_000
+
+
+class SimulatorFault(click.ClickException):
+    """Something the user can repair: one line, exit code 2."""
+
+    exit_code = 2
+
+
+def _instant(text: str) -> int:
+    """Microseconds of an ISO 8601 time with an offset."""
+    from protocols.time import from_datetime
+
+    try:
+        return from_datetime(datetime.fromisoformat(text))
+    except ValueError as fault:
+        raise click.BadParameter(f"{fault}; write for example 2026-01-31T18:00:00+01:00") from fault
+
+
+_TO = click.option(
+    "--to",
+    "to_us",
+    type=_instant,
+    metavar="INSTANT",
+    help="End, ISO 8601 with offset.  [default: now]",
+)
+_DAYS = click.option(
+    "--days",
+    type=click.FloatRange(min=0, min_open=True, max=366),
+    default=7.0,
+    show_default=True,
+    help="Length, backwards from the end.",
+)
+_OUTPUT = click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="File to write.",
+)
+
+
+@click.group(name="sim")
+def sim() -> None:
+    """Simulated cabinets, recycling centres and road counters.
+
+    Example: eclor sim run --seed 7 --speed 60
+    """
+
+
+@sim.command()
+@_SEED
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="World seconds a second.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_000),
+    default=0,
+    show_default=True,
+    help="First port, each next gateway one higher; 0 takes free ones.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON document.")
+def run(*, seed: int, speed: float, host: str, port: int, as_json: bool) -> None:
+    """Serve the demonstration territory over Modbus TCP until interrupted.
+
+    Example: eclor sim run --seed 7 --port 5020
+    """
+    import asyncio
+    import signal
+
+    from firmware_sim.clock import SystemClock
+    from firmware_sim.errors import ScenarioError
+    from firmware_sim.running import run_territory
+    from firmware_sim.territory import demo_territory
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        territory = demo_territory(seed)
+        async with run_territory(
+            territory, clock=SystemClock(), host=host, ports=port, speed=speed
+        ) as running:
+            click.echo(_addresses_json(running) if as_json else _addresses_table(running))
+            await stop.wait()
+
+    try:
+        asyncio.run(serve())
+    except ScenarioError as fault:
+        raise SimulatorFault(str(fault)) from fault
+    except OSError as fault:
+        raise SimulatorFault(
+            f"cannot listen on {host}, port {port or 'any'}: {fault.strerror or fault}; "
+            "choose another --host or --port (0 takes free ports)"
+        ) from fault
+
+
+@sim.command()
+@_SEED
+@click.option("--gateway", required=True, help="Whose trace, for example cab-centre-1.")
+@_TO
+@_DAYS
+@_OUTPUT
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON summary.")
+def history(
+    *, seed: int, gateway: str, to_us: int | None, days: float, output: Path, as_json: bool
+) -> None:
+    """Write what a gateway would have read, for `eclor edge backfill`.
+
+    Example: eclor sim history --gateway cab-centre-1 --days 7 --output trace.jsonl
+    """
+    import json
+
+    from firmware_sim.history import write_trace
+
+    from_us, end_us = _span(to_us, days)
+    world = _world(seed, from_us)
+    site = _site(world, gateway)
+    with _file_faults(output):
+        lines = write_trace(world, site.spec.gateway.gateway, output, from_us=from_us, to_us=end_us)
+    summary = {"gateway": gateway, "from_us": from_us, "to_us": end_us, "lines": lines}
+    click.echo(json.dumps(summary) if as_json else f"{output}: {lines} lines")
+
+
+@sim.command()
+@_SEED
+@click.option("--gateway", help="Only this one, for example dech-nord-1.  [default: all]")
+@_TO
+@_DAYS
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.IntRange(min=1),
+    default=60,
+    show_default=True,
+    help="Seconds between records.",
+)
+@_OUTPUT
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON summary.")
+def truth(
+    *,
+    seed: int,
+    gateway: str | None,
+    to_us: int | None,
+    days: float,
+    interval_s: int,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Export what is really the case: waits, cars, counts, lamps, as JSON lines.
+
+    Example: eclor sim truth --gateway dech-nord-1 --days 1 --output truth.jsonl
+    """
+    import json
+
+    from firmware_sim.truth import lines
+
+    from_us, end_us = _span(to_us, days)
+    world = _world(seed, from_us)
+    sites = list(world.sites()) if gateway is None else [_site(world, gateway)]
+    written = 0
+    with _file_faults(output), output.open("w", encoding="utf-8") as file:
+        for site in sites:
+            for line in lines(site, from_us=from_us, to_us=end_us, interval_s=interval_s):
+                file.write(line)
+                written += 1
+    summary = {"from_us": from_us, "to_us": end_us, "lines": written}
+    click.echo(json.dumps(summary) if as_json else f"{output}: {written} lines")
+
+
+def _span(to_us: int | None, days: float) -> tuple[int, int]:
+    from firmware_sim.clock import SystemClock
+    from protocols.time import window_start
+
+    end_us = window_start(SystemClock().now_us(), 60) if to_us is None else to_us
+    return end_us - round(days * _DAY_US), end_us
+
+
+def _world(seed: int, from_us: int) -> World:
+    from firmware_sim.territory import demo_territory
+    from firmware_sim.world import World
+
+    return World(demo_territory(seed), from_us)
+
+
+def _site(world: World, gateway: str) -> SiteWorld:
+    from firmware_sim.errors import ScenarioError
+    from protocols.ids import GatewayId
+
+    try:
+        return world.site(GatewayId(gateway))
+    except ScenarioError as fault:
+        raise SimulatorFault(str(fault)) from fault
+
+
+def _addresses(running: RunningTerritory) -> Iterator[dict[str, object]]:
+    for gateway, address in running.addresses.items():
+        spec = running.territory.site_of(gateway).gateway
+        for device in spec.devices:
+            yield {
+                "gateway": gateway,
+                "host": address.host,
+                "port": address.port,
+                "unit": device.unit,
+                "profile": device.profile,
+                "device": device.name,
+                "first_index": device.first_index,
+                "last_index": device.last_index,
+            }
+
+
+def _addresses_json(running: RunningTerritory) -> str:
+    import json
+
+    return json.dumps({"seed": running.territory.seed, "units": list(_addresses(running))})
+
+
+def _addresses_table(running: RunningTerritory) -> str:
+    rows = [
+        f"{row['gateway']:<16} {row['host']}:{row['port']:<6} unit {row['unit']:<3} "
+        f"{row['profile']:<20} {row['device']} {row['first_index']}-{row['last_index']}"
+        for row in _addresses(running)
+    ]
+    return "\n".join([*rows, "Serving; interrupt to stop."])
+
+
+@contextmanager
+def _file_faults(path: Path) -> Iterator[None]:
+    """A file that cannot be written is the user's to repair."""
+    try:
+        yield
+    except OSError as fault:
+        raise SimulatorFault(
+            f"{path}: {fault.strerror or fault}; choose another --output"
+        ) from fault
