@@ -2,20 +2,19 @@
 
 A route names the scope it needs:
 
-    @router.get("/x", dependencies=[Depends(require(Scope.READ))])
+    @router.get("/x", dependencies=[require(Scope.READ)])
     async def read_x(...): ...
 
 or takes the principal, to check the object too:
 
-    async def read_y(who: Annotated[Principal, Depends(require(Scope.READ))], ...): ...
+    async def read_y(who: Annotated[Principal, require(Scope.READ)], ...): ...
 
 401 without a valid key, 403 without the scope. A key bound to a territory gets 404 for objects of
 another one, as if they did not exist. Routes without `require` are public; tests list them.
 """
 
 import functools
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -37,8 +36,8 @@ BEARER = HTTPBearer(
 
 
 @functools.cache
-def require(scope: Scope | str) -> Callable[..., Awaitable[Principal]]:
-    """The dependency on a valid key that holds `scope`; it yields the `Principal`."""
+def require(scope: Scope | str) -> Any:
+    """A dependency on a valid key that holds `scope`; it yields the `Principal`."""
     needed = Scope(scope)
 
     async def check(
@@ -58,7 +57,7 @@ def require(scope: Scope | str) -> Callable[..., Awaitable[Principal]]:
             raise forbidden(f"this key does not hold the scope {needed.value!r}")
         return who
 
-    return check
+    return Security(check)
 
 
 def require_sight(who: Principal, territory: str | None, *, what: str, name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from fastapi import Query, Request
 
-from cloud.api.problems import invalid
+from cloud.api.problems import Fault, invalid
 
 MAX_CURSOR = 400
 Cursor = Annotated[
@@ -31,18 +31,9 @@ def decode(cursor: str | None, form: type[tuple[int | str, ...]]) -> tuple[int |
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=form)
     except (msgspec.MsgspecError, binascii.Error, ValueError) as exc:
-        raise invalid(
-            "the cursor is not one that this listing gave",
-            [
-                {
-                    "pointer": "query/cursor",
-                    "key": "cursor",
-                    "value": cursor[:80],
-                    "fault": "not a cursor of this listing",
-                    "remedy": "leave it out to begin anew",
-                }
-            ],
-        ) from exc
+        remedy = "leave it out to begin anew"
+        fault = Fault("query/cursor", "cursor", cursor, "is none of this listing", remedy)
+        raise invalid("the cursor is not one that this listing gave", [fault]) from exc
 
 
 def link(request: Request, cursor: str | None) -> dict[str, str]:

@@ -5,7 +5,9 @@ Faults of a document are listed one by one in `errors`, each with where it is an
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +24,17 @@ log = logging.getLogger("eclor.api")
 MEDIA_TYPE = "application/problem+json"
 MAX_LISTED = 500
 """Faults listed in one answer; the detail says how many there were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a request: where, what was given, what is wrong, what to do."""
+
+    pointer: str
+    key: str
+    value: object
+    fault: str
+    remedy: str = ""
 
 
 class FaultForm(BaseModel):
@@ -54,7 +67,7 @@ class Problem(HTTPException):
         slug: str,
         detail: str,
         *,
-        errors: Sequence[Mapping[str, object]] = (),
+        errors: Sequence[Fault] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, detail, dict(headers or {}))
@@ -71,7 +84,7 @@ def forbidden(detail: str) -> Problem:
     return Problem(403, "forbidden", detail)
 
 
-def invalid(detail: str, errors: Sequence[Mapping[str, object]] = ()) -> Problem:
+def invalid(detail: str, errors: Sequence[Fault] = ()) -> Problem:
     """The request is well-formed but cannot be accepted; `errors` names every fault."""
     return Problem(422, "invalid", detail, errors=errors)
 
@@ -82,7 +95,7 @@ def answer(
     slug: str,
     detail: str,
     *,
-    errors: Sequence[Mapping[str, object]] = (),
+    errors: Sequence[Fault] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The problem document as a response."""
@@ -94,7 +107,8 @@ def answer(
         "instance": request.url.path,
     }
     if errors:
-        body["errors"] = list(errors[:MAX_LISTED])
+        listed = errors[:MAX_LISTED]
+        body["errors"] = [{**asdict(e), "value": shortened(e.value)} for e in listed]
     return Response(
         msgspec.json.encode(body, enc_hook=str),
         status_code=status,
@@ -162,32 +176,33 @@ async def _on_fault(request: Request, exc: Exception) -> Response:
     return answer(request, 500, "fault", "a fault of the server; it has been logged")
 
 
-def fault_of(error: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """A pydantic error as an entry of `errors`; `prefix` is the pointer of what was validated."""
+def fault_of(error: Mapping[str, Any]) -> Fault:
+    """A pydantic error as a fault; `body` at the head of its place is left out."""
     place = [str(part) for part in error["loc"]]
     if place and place[0] == "body":
         place = place[1:]
-    pointer = prefix + "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place)
-    value = error.get("input")
-    return {
-        "pointer": pointer,
-        "key": place[-1] if place else "",
-        "value": shortened(value) if error["type"] != "missing" else None,
-        "fault": error["msg"],
-        "remedy": _REMEDIES.get(error["type"], ""),
-    }
+    return Fault(
+        pointer="".join("/" + part.replace("~", "~0").replace("/", "~1") for part in place),
+        key=place[-1] if place else "",
+        value=None if error["type"] == "missing" else error.get("input"),
+        fault=error["msg"],
+        remedy=_REMEDIES.get(error["type"], ""),
+    )
 
 
 _REMEDIES = {
     "missing": "add the key",
     "extra_forbidden": "remove the key or correct its spelling",
+    "unexpected_keyword_argument": "remove the key or correct its spelling",
     "json_invalid": "send valid JSON",
 }
 
 
 def shortened(value: object) -> object:
     """A given value, small enough to be printed in an error."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no NaN
     if isinstance(value, bool | int | float) or value is None:
-        return value if value == value else "NaN"  # JSON has no NaN
+        return value
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from cloud.api.auth import Principal, Scope, require
@@ -14,7 +14,7 @@ from cloud.keys.model import StoredKey, parse_scopes
 from protocols.time import to_datetime
 
 router = APIRouter(prefix="/keys", tags=["keys"])
-Admin = Annotated[Principal, Depends(require(Scope.ADMIN))]
+Admin = Annotated[Principal, require(Scope.ADMIN)]
 KeyId = Annotated[str, Path(pattern="^[0-9a-f]{12}$", examples=["3f9c01d2a7be"])]
 
 

@@ -1,0 +1,130 @@
+"""The API as a FastAPI application: the domains' routers under /api/v1, one database pool.
+
+    create_app(settings) -> FastAPI
+
+The pool is opened with the application and does not wait for the database: while that is away,
+requests get 503 and the pool goes on trying, so that the two may start in any order.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from fastapi import APIRouter, FastAPI, Response
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cloud.api import problems
+from cloud.api.deps import Connection, Pool
+from cloud.api.limits import BodyLimit
+from cloud.api.openapi import describe
+from cloud.audit import routes as audit
+from cloud.batches import routes as batches
+from cloud.clock import SystemClock
+from cloud.keys import routes as keys
+from cloud.lighting import routes as lighting
+from cloud.readings import routes as readings
+from cloud.registry import routes as registry
+from cloud.settings import Settings
+from cloud.waiting import routes as waiting
+from protocols.time import Clock
+
+PREFIX = "/api/v1"
+CONNECT_TIMEOUT_S = 3.0
+"""Longest wait for a free connection before the answer is 503."""
+
+log = logging.getLogger("eclor.api")
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
+    """The application; nothing is opened before its lifespan begins."""
+    app = FastAPI(
+        title="Eclor",
+        version="1",
+        lifespan=lambda app: _lifespan(app, settings),
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # the interactive pages load scripts from a third party
+        redoc_url=None,
+        separate_input_output_schemas=False,
+        redirect_slashes=False,
+    )
+    app.state.clock = clock or SystemClock()
+    app.state.settings = settings
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(CacheDefault)
+    app.include_router(_health)
+    for domain in (registry, readings, batches, keys, audit, lighting, waiting):
+        app.include_router(domain.router, prefix=PREFIX)
+    describe(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    async with open_pool(settings) as pool:
+        app.state.pool = pool
+        yield
+
+
+@asynccontextmanager
+async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
+    """The pool of the API: autocommit, UTC, bounded statements."""
+
+    async def configure(conn: psycopg.AsyncConnection) -> None:
+        timeout_ms = round(settings.api.statement_timeout_s * 1000)
+        await conn.execute(sql.SQL("set statement_timeout = {}").format(timeout_ms))
+        await conn.execute("set time zone 'UTC'")
+
+    options: dict[str, Any] = {
+        "autocommit": True,
+        "connect_timeout": settings.database.connect_timeout_s,
+        "application_name": "eclor api",
+    }
+    pool: Pool = AsyncConnectionPool(
+        settings.database.url,
+        kwargs=options,
+        min_size=1,
+        max_size=settings.api.pool_max,
+        max_waiting=20 * settings.api.pool_max,
+        timeout=CONNECT_TIMEOUT_S,
+        configure=configure,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )
+    await pool.open(wait=False)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+_health = APIRouter(tags=["health"])
+
+
+@_health.get("/healthz", responses=problems.openapi_responses(503))
+async def healthz(conn: Connection) -> Response:
+    """204 while the API can answer from the database; public."""
+    await conn.execute("select 1")
+    return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+
+class CacheDefault:
+    """ASGI middleware: what a route does not say about caching is `no-store`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.setdefault("headers", [])
+                if not any(name.lower() == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
+                headers.append((b"x-content-type-options", b"nosniff"))
+            await send(message)
+
+        await self._app(scope, receive, marked if scope["type"] == "http" else send)

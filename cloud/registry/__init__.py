@@ -1,0 +1,1 @@
+"""The registry: territories, sites, gateways, devices, lighting groups and facilities."""

@@ -1,0 +1,269 @@
+"""Whether a document fits the registry: every fault at once, each with its remedy.
+
+Shapes and ranges are in `model`; here is what one record says about others: names that must
+exist, things that must not change, lamps that are no lamps.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo, available_timezones
+
+from cloud.api.problems import Fault
+from cloud.registry.model import (
+    SECTIONS,
+    WORDS,
+    Device,
+    Document,
+    Facility,
+    Gateway,
+    Group,
+    Record,
+    Site,
+    Territory,
+)
+from cloud.waiting.opening import OpeningError, parse_hours
+from protocols.profile import builtin, builtin_names
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the registry holds: by section, records by label; and devices that nobody declared."""
+
+    records: Mapping[str, Mapping[str, Record]]
+    undeclared: Mapping[str, str] = field(default_factory=dict)
+    """Label to reading kind."""
+
+    @classmethod
+    def of(cls, document: Document, undeclared: Mapping[str, str] | None = None) -> "Known":
+        found = {
+            section: {record.label: record for record in document.section(section)}
+            for section in SECTIONS
+        }
+        return cls(found, undeclared or {})
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """The registry as it would be with the document, and the one it replaces."""
+
+    before: Known
+    after: Mapping[str, Mapping[str, Record]]
+    assumed: Mapping[str, frozenset[str]]
+
+    def has(self, section: str, label: str) -> bool:
+        return label in self.after[section] or label in self.assumed.get(section, ())
+
+    def device(self, label: str) -> Device | None:
+        found = self.after["devices"].get(label)
+        return found if isinstance(found, Device) else None
+
+    def zone(self, territory: str) -> ZoneInfo:
+        found = self.after["territories"].get(territory)
+        name = found.time_zone if isinstance(found, Territory) else "UTC"
+        return ZoneInfo(name if name in available_timezones() else "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """The records of a document whose form is right, and what became of the others."""
+
+    document: Document
+    places: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Where the records of a section stood, if not where they stand now."""
+    assumed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Labels of the records at fault: a reference to them is not reported as well."""
+
+
+_Said = Iterator[tuple[str, object, str, str]]
+"""key, value, fault, remedy"""
+
+
+def check(formed: Formed, known: Known, *, territory: str | None = None) -> list[Fault]:
+    """Every fault of a document against `known`.
+
+    `territory` is the only one that the writer may touch (None: all).
+    """
+    document = formed.document
+    after = {
+        section: {
+            **known.records[section],
+            **{record.label: record for record in document.section(section)},
+        }
+        for section in SECTIONS
+    }
+    world = _World(known, after, formed.assumed)
+    counts = {
+        section: Counter(record.label for record in document.section(section))
+        for section in SECTIONS
+    }
+    faults = []
+    for section, position, record in document.records():
+        said = list(_CHECKS[section](record, world))
+        if counts[section][record.label] > 1:
+            said.append(("id", record.label, "is given twice", "keep one of the two"))
+        if territory is not None and _territory_of(record, world) not in (None, territory):
+            remedy = f"this key may write territory {territory!r} only"
+            said.append(("territory", _territory_of(record, world), "is out of reach", remedy))
+        places = formed.places.get(section)
+        place = places[position] if places is not None else position
+        faults += [
+            Fault(f"/{section}/{place}/{key}", key, value, fault, remedy)
+            for key, value, fault, remedy in said
+        ]
+    return faults
+
+
+def _territory_of(record: Record, world: _World) -> str | None:
+    match record:
+        case Territory():
+            return record.id
+        case Device():
+            gateway = world.after["gateways"].get(record.gateway)
+            return gateway.territory if isinstance(gateway, Gateway) else None
+    return record.territory
+
+
+def _check_territory(record: Record, world: _World) -> _Said:
+    assert isinstance(record, Territory)
+    if record.time_zone not in available_timezones():
+        yield "time_zone", record.time_zone, "is unknown", "use an IANA name, as Europe/Paris"
+
+
+def _check_site(record: Record, world: _World) -> _Said:
+    assert isinstance(record, Site)
+    yield from _reference("territories", record.territory, "territory", world)
+
+
+def _check_gateway(record: Record, world: _World) -> _Said:
+    assert isinstance(record, Gateway)
+    yield from _reference("territories", record.territory, "territory", world)
+    yield from _reference("sites", f"{record.territory}/{record.site}", "site", world)
+    old = world.before.records["gateways"].get(record.id)
+    if isinstance(old, Gateway) and old.territory != record.territory:
+        fault = f"is a gateway of territory {old.territory!r} already"
+        yield "id", record.id, fault, "gateway names are unique in the whole system: take another"
+
+
+def _check_device(record: Record, world: _World) -> _Said:
+    assert isinstance(record, Device)
+    yield from _reference("gateways", record.gateway, "gateway", world)
+    old = world.before.records["devices"].get(record.label)
+    kind = old.kind if isinstance(old, Device) else world.before.undeclared.get(record.label)
+    if kind is not None and kind != record.kind:
+        fault = f"the device measures {kind!r} already"
+        yield "kind", record.kind, fault, "readings keep their kind: use a new device name"
+    yield from _check_polling(record)
+    yield from _check_profile(record)
+    gateway = world.after["gateways"].get(record.gateway)
+    if record.bus and isinstance(gateway, Gateway) and record.bus not in gateway.buses:
+        remedy = _nearest(record.bus, gateway.buses, f"declare it in gateway {gateway.id!r}")
+        yield "bus", record.bus, "is no bus of the gateway", remedy
+
+
+def _check_polling(device: Device) -> _Said:
+    """A polled device needs bus, unit and profile; the others need none of the polling keys."""
+    if device.bus is None:
+        for key in ("unit", "index", "interval_s", "window_s"):
+            if (value := getattr(device, key)) is not None:
+                yield key, value, "has no meaning without a bus", "add bus, or remove the key"
+        return
+    for key in ("unit", "profile"):
+        if getattr(device, key) is None:
+            yield key, None, "is missing", "a device on a bus needs bus, unit and profile"
+    if device.window_s is not None and 3_600 % device.window_s:
+        remedy = "use 1, 5, 10, 15, 30, 60, 300, 600, 900, 1800 or 3600"
+        yield "window_s", device.window_s, "does not divide an hour", remedy
+    if (device.interval_s or 10.0) > (device.window_s or 60):
+        yield "interval_s", device.interval_s, "is longer than window_s", "poll once a window"
+
+
+def _check_profile(device: Device) -> _Said:
+    name = device.profile
+    if name is None or name.endswith(".toml"):  # a file beside the gateway's configuration
+        return
+    if name not in builtin_names():
+        yield "profile", name, "is unknown", _nearest(name, builtin_names(), "or name a .toml file")
+        return
+    profile = builtin(name)
+    if profile.kind.label != device.kind:
+        fault = f"measures {profile.kind.label!r}, not {device.kind!r}"
+        yield "profile", name, fault, f"set kind = {profile.kind.label!r} or take another profile"
+    if (device.index or 0) >= profile.index_count:
+        remedy = f"the profile has indexes 0 to {profile.index_count - 1}"
+        yield "index", device.index, "is outside the profile", remedy
+
+
+def _check_group(record: Record, world: _World) -> _Said:
+    assert isinstance(record, Group)
+    yield from _reference("territories", record.territory, "territory", world)
+    yield from _reference("gateways", record.gateway, "gateway", world)
+    gateway = world.after["gateways"].get(record.gateway)
+    if isinstance(gateway, Gateway) and gateway.territory != record.territory:
+        fault = f"belongs to territory {gateway.territory!r}"
+        yield "gateway", record.gateway, fault, "a group and its gateway share a territory"
+    for name, times in Counter(record.devices).items():
+        label = f"{record.gateway}/{name}"
+        yield from _device_reference(label, "devices", "light", world)
+        if times > 1:
+            yield "devices", name, "is listed twice", "keep one of the two"
+    if list(record.reduced_levels) != sorted(record.reduced_levels, reverse=True):
+        remedy = "list one class below first, two below second, as [75, 50]"
+        yield "reduced_levels", list(record.reduced_levels), "rises", remedy
+    if record.counter is not None:
+        yield from _device_reference(record.counter, "counter", "passage", world)
+        yield from _same_territory(record.counter, "counter", record.territory, world)
+        if record.capacity_per_h is None:
+            remedy = "give the road's capacity, vehicles an hour in both directions"
+            yield "capacity_per_h", None, "is missing beside a counter", remedy
+
+
+def _check_facility(record: Record, world: _World) -> _Said:
+    assert isinstance(record, Facility)
+    yield from _reference("territories", record.territory, "territory", world)
+    yield from _reference("sites", f"{record.territory}/{record.site}", "site", world)
+    for key in ("tail", "entry", "exit"):
+        label = getattr(record, key)
+        if label is not None:
+            yield from _device_reference(label, key, "passage", world)
+            yield from _same_territory(label, key, record.territory, world)
+    try:
+        parse_hours(record.opening, world.zone(record.territory))
+    except OpeningError as exc:
+        yield "opening", record.opening, str(exc), 'write it as {"mon": [["09:00", "12:00"]]}'
+
+
+def _reference(section: str, label: str, key: str, world: _World) -> _Said:
+    if not world.has(section, label):
+        word = WORDS[section]
+        yield key, label, f"is an unknown {word}", _nearest(label, world.after[section], "add it")
+
+
+def _device_reference(label: str, key: str, kind: str, world: _World) -> _Said:
+    device = world.device(label)
+    if device is None:
+        yield from _reference("devices", label, key, world)
+    elif device.kind != kind:
+        yield key, label, f"measures {device.kind!r}", f"name a device of kind {kind!r}"
+
+
+def _same_territory(label: str, key: str, territory: str, world: _World) -> _Said:
+    gateway = world.after["gateways"].get(label.split("/")[0])
+    if isinstance(gateway, Gateway) and gateway.territory != territory:
+        yield key, label, f"is in territory {gateway.territory!r}", f"name one of {territory!r}"
+
+
+def _nearest(name: str, known: Mapping[str, object] | tuple[str, ...], otherwise: str) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.8)
+    return f"did you mean {near[0]!r}?" if near else otherwise
+
+
+_CHECKS: Mapping[str, Callable[[Record, _World], _Said]] = {
+    "territories": _check_territory,
+    "sites": _check_site,
+    "gateways": _check_gateway,
+    "devices": _check_device,
+    "groups": _check_group,
+    "facilities": _check_facility,
+}
