@@ -1,16 +1,19 @@
-"""The register tables of one Modbus unit, laid out by a device profile.
+"""The register tables of one Modbus unit, laid out by device profiles.
 
 Values come from a `Model` at the moment of the request: all registers of one reply belong to the
 same instant, so a 32-bit counter is never torn. Reads follow the limits of the profile: no more
-than `max_block`, even counts where the device insists, and gaps up to `max_gap` read as 0.
+than `max_block`, even counts where the device insists, and gaps up to `max_gap` read as 0. Eclor's
+own maps promise 125 registers a read. A place of an indexed map where no device is fitted reads
+"not available" and swallows writes, so that one write may cover all places.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from firmware_sim.errors import ExceptionCode, RequestRefusedError
+from firmware_sim.pdu import MAX_READ_WORDS
 from protocols import registers
 from protocols.profile import Function, Point, Profile
 from protocols.registers import Value
@@ -38,15 +41,19 @@ class _Cell:
 
 
 class ProfileBank:
-    """A `pdu.Bank` for the devices `indexes` of `profile`."""
+    """A `pdu.Bank` for the devices that are fitted at `indexes` of `profile`."""
 
-    def __init__(self, profile: Profile, indexes: Sequence[int], model: Model) -> None:
+    def __init__(self, profile: Profile, indexes: Collection[int], model: Model) -> None:
         self._profile = profile
+        self._max_block = MAX_READ_WORDS if profile.status == "eclor" else profile.max_block
+        self._fitted = frozenset(indexes)
         self._model = model
-        self._cells = _layout(profile, indexes)
-        self._readable = {
-            function: _readable(cells, profile.max_gap) for function, cells in self._cells.items()
-        }
+        self._cells = _layout(profile)
+        self._readable = {function: _readable(profile, function) for function in self._cells}
+
+    def holds(self, function: Function, address: int) -> bool:
+        """Whether the address belongs to this map."""
+        return address in self._readable.get(function, frozenset())
 
     def read(self, function: Function, address: int, count: int) -> list[int]:
         self._check_read(function, address, count)
@@ -58,19 +65,26 @@ class ProfileBank:
             for cell in cells.get(address + place, ()):
                 key = (cell.point.name, cell.index)
                 if key not in encoded:
-                    if cell.index not in snapshot:
-                        snapshot[cell.index] = self._model.values(cell.index)
-                    encoded[key] = _encoded(cell.point, snapshot[cell.index][cell.point.name])
+                    encoded[key] = self._words(cell, snapshot)
                 reply[place] |= encoded[key][cell.word]
         return reply
 
     def write(self, function: Function, address: int, values: Sequence[int]) -> None:
         writes = list(self._decoded_writes(function, address, values))
         for point, index, value in writes:
-            self._model.write(index, point, value)
+            if index in self._fitted:
+                self._model.write(index, point, value)
+
+    def _words(self, cell: _Cell, snapshot: dict[int, Mapping[str, Value]]) -> list[int]:
+        """All words of the cell's point; each device is asked once a request."""
+        if cell.index not in self._fitted:
+            return _not_available(cell.point)
+        if cell.index not in snapshot:
+            snapshot[cell.index] = self._model.values(cell.index)
+        return _encoded(cell.point, snapshot[cell.index][cell.point.name])
 
     def _check_read(self, function: Function, address: int, count: int) -> None:
-        if count > self._profile.max_block or (self._profile.even_only and count % 2):
+        if count > self._max_block or (self._profile.even_only and count % 2):
             raise RequestRefusedError(ExceptionCode.ILLEGAL_VALUE, f"quantity {count}")
         readable = self._readable.get(function, frozenset())
         if any(place not in readable for place in range(address, address + count)):
@@ -100,14 +114,31 @@ class ProfileBank:
         )
 
 
-def _layout(
-    profile: Profile, indexes: Sequence[int]
-) -> dict[Function, dict[int, tuple[_Cell, ...]]]:
+class SharedBank:
+    """Several maps on one unit: the first one that holds an address answers for it."""
+
+    def __init__(self, banks: Sequence[ProfileBank]) -> None:
+        self._banks = banks
+
+    def read(self, function: Function, address: int, count: int) -> list[int]:
+        return self._at(function, address).read(function, address, count)
+
+    def write(self, function: Function, address: int, values: Sequence[int]) -> None:
+        self._at(function, address).write(function, address, values)
+
+    def _at(self, function: Function, address: int) -> ProfileBank:
+        for bank in self._banks:
+            if bank.holds(function, address):
+                return bank
+        raise RequestRefusedError(ExceptionCode.ILLEGAL_ADDRESS, f"{function} {address}")
+
+
+def _layout(profile: Profile) -> dict[Function, dict[int, tuple[_Cell, ...]]]:
     """The cells of every address; several bits of a register share one address."""
     layout: dict[Function, dict[int, tuple[_Cell, ...]]] = {}
     for point in profile.points:
         table = layout.setdefault(point.function, {})
-        for index in indexes:
+        for index in range(profile.index_count):
             start = point.address_at(index)
             for word in range(point.words):
                 present = table.get(start + word, ())
@@ -115,14 +146,28 @@ def _layout(
     return layout
 
 
-def _readable(cells: Mapping[int, object], max_gap: int) -> frozenset[int]:
-    """The addresses that may be read: the declared ones and the gaps a reader may span."""
-    readable = set(cells)
-    ordered = sorted(cells)
+def _readable(profile: Profile, function: Function) -> frozenset[int]:
+    """The addresses that may be read: declared ones, gaps a reader may span, reserved tails."""
+    points = [point for point in profile.points if point.function is function]
+    declared = {
+        point.address_at(index) + word
+        for point in points
+        for index in range(profile.index_count)
+        for word in range(point.words)
+    }
+    tail = min(point.address for point in points) + profile.index_count * max(
+        point.index_step for point in points
+    )
+    ordered = [*sorted(declared), max(tail, max(declared) + 1)]
     for left, right in itertools.pairwise(ordered):
-        if right - left - 1 <= max_gap:
-            readable.update(range(left + 1, right))
-    return frozenset(readable)
+        if right - left - 1 <= profile.max_gap:
+            declared.update(range(left + 1, right))
+    return frozenset(declared)
+
+
+def _not_available(point: Point) -> list[int]:
+    """What a place without a device reads: the map's sentinel, or nothing."""
+    return registers.encode(point, None) if point.sentinels else [0] * point.words
 
 
 def _encoded(point: Point, value: Value) -> list[int]:

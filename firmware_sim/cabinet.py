@@ -76,6 +76,8 @@ class Cabinet:
     def write_level(self, device: DeviceId, level_pct: float) -> None:
         """Command one lamp, 0..100 %, now."""
         lamp = self._by_device[device]
+        if lamp.keep(self._t_us, level_pct):
+            return
         before_w = lamp.power_w
         lamp.write(self._t_us, level_pct)
         self._next_event_us = min(self._next_event_us, self._due_us(lamp))

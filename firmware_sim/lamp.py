@@ -33,14 +33,14 @@ class Lamp:
     ) -> None:
         self.model = model
         self.rated_w = rated_w
-        self.target_pct = 0.0
+        self.target_pct = FULL_PCT
         self.written_us = start_us
         self.fault = Fault.NONE
         self.fails_us = fails_us
         self.fed = True
-        self._commanded_pct = 0.0
-        self.energy = Energy(energy_wh, model.standby_w, start_us)
-        self.warmth = Warmth(0.0, 0.0, start_us, _TAU_S)
+        self._commanded_pct = FULL_PCT  # power-on level (IEC 62386-102: 254 unless set otherwise)
+        self.energy = Energy(energy_wh, self._power_w(), start_us)
+        self.warmth = Warmth(_RISE_C, _RISE_C, start_us, _TAU_S)
 
     def write(self, t_us: int, level_pct: float) -> None:
         """Obey a level, 0..100 %."""
@@ -48,6 +48,14 @@ class Lamp:
         self.written_us = t_us
         if self.fed:
             self._command(t_us, level_pct)
+
+    def keep(self, t_us: int, level_pct: float) -> bool:
+        """Note a write that changes nothing, which is most of them; False: it changes something."""
+        if level_pct != self._commanded_pct or not self.fed:
+            return False
+        self.target_pct = level_pct
+        self.written_us = t_us
+        return True
 
     def lose_contact(self, t_us: int) -> None:
         """Go to the system failure level (IEC 62386-102: 254, full, unless set otherwise)."""

@@ -6,7 +6,8 @@ minutes at midnight, in which it is locked and its counters are known to be at z
 wait to show at any hour; by night the lamps are on as well.
 
 The three cabinets differ on purpose: each has another maker's meter, and the third has its lamps
-behind a DALI gateway that reports neither power nor energy.
+behind a DALI gateway that reports neither power nor energy. In the first two the switchgear and the
+lamps are one Modbus unit, as in the `eclor-cabinet` map.
 """
 
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ _LAMP_WINDOW_S = 300
 _FEEDER, _SWITCHGEAR, _COUNTER = (device_id(n) for n in ("feeder", "cabinet", "road"))
 _TAIL, _ENTRY, _EXIT = (device_id(n) for n in ("tail", "entry", "exit"))
 _GATE_PROFILE = "eclor-gate"
+_CABINET_MAP = "eclor-cabinet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class _Cabinet:
     longitude_deg: float
     meter: str
     lamps: str
+    switchgear_unit: int
     vehicles_per_day: float
     capacity_per_h: float
 
@@ -68,6 +71,7 @@ _CABINETS = (
         5.768,
         "eastron-sdm630",
         "eclor-luminaire",
+        switchgear_unit=2,
         vehicles_per_day=6200,
         capacity_per_h=900,
     ),
@@ -79,6 +83,7 @@ _CABINETS = (
         5.781,
         "schneider-iem3155",
         "eclor-luminaire",
+        switchgear_unit=2,
         vehicles_per_day=8800,
         capacity_per_h=1200,
     ),
@@ -90,6 +95,7 @@ _CABINETS = (
         5.752,
         "gavazzi-em340",
         "arlight-dali",
+        switchgear_unit=3,
         vehicles_per_day=2100,
         capacity_per_h=600,
     ),
@@ -144,7 +150,7 @@ def _cabinet_site(cabinet: _Cabinet) -> SiteSpec:
         (
             DeviceSpec(_FEEDER, "Compteur de départ", unit=1, profile=cabinet.meter),
             lamps,
-            DeviceSpec(_SWITCHGEAR, "Armoire", unit=3, profile="eclor-cabinet"),
+            DeviceSpec(_SWITCHGEAR, "Armoire", unit=cabinet.switchgear_unit, profile=_CABINET_MAP),
             _gate(_COUNTER, f"Comptage, {cabinet.street}", unit=4),
         ),
     )

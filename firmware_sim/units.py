@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from firmware_sim import mbap
-from firmware_sim.bank import ProfileBank
+from firmware_sim.bank import ProfileBank, SharedBank
 from firmware_sim.errors import ScenarioError
-from firmware_sim.scenario import DeviceSpec, GatewaySpec
+from firmware_sim.scenario import DeviceSpec
 from firmware_sim.server import BankResponder, Responder
 from firmware_sim.world import SiteWorld
 from protocols.ids import DeviceId
@@ -64,10 +64,8 @@ class LiveUnit:
 
 def responders(site: SiteWorld, now: Now) -> dict[int, Responder]:
     """A responder for every unit of the site's gateway."""
-    units: dict[int, Responder] = {}
-    for spec in site.spec.gateway.devices:
-        units[spec.unit] = LiveUnit(site, now, BankResponder(_bank(site, spec.unit)))
-    return units
+    numbers = sorted({spec.unit for spec in site.spec.gateway.devices})
+    return {unit: LiveUnit(site, now, BankResponder(_bank(site, unit))) for unit in numbers}
 
 
 def profile_of(spec: DeviceSpec) -> Profile:
@@ -78,32 +76,30 @@ def profile_of(spec: DeviceSpec) -> Profile:
         raise ScenarioError(f"device {spec.name}: {fault}") from fault
 
 
-def _bank(site: SiteWorld, unit: int) -> ProfileBank:
-    """The tables of `unit`; several device entries may share it if they share the profile."""
-    specs = [spec for spec in site.spec.gateway.devices if spec.unit == unit]
+def _bank(site: SiteWorld, unit: int) -> SharedBank:
+    """The tables of `unit`: one map, or several whose addresses do not meet."""
+    by_profile: dict[str, list[DeviceSpec]] = {}
+    for spec in site.spec.gateway.devices:
+        if spec.unit == unit:
+            by_profile.setdefault(spec.profile, []).append(spec)
+    return SharedBank([_profile_bank(site, unit, specs) for specs in by_profile.values()])
+
+
+def _profile_bank(site: SiteWorld, unit: int, specs: list[DeviceSpec]) -> ProfileBank:
     profile = profile_of(specs[0])
-    devices = _indexed(site.spec.gateway, unit, specs)
-    if max(devices) >= profile.index_count:
-        raise ScenarioError(
-            f"unit {unit}: profile {profile.name} has indexes 0..{profile.index_count - 1}"
-        )
-    model = SiteModel(site, profile, devices)
-    for index in devices:
-        _check_shown(model, index, profile)
-    return ProfileBank(profile, sorted(devices), model)
-
-
-def _indexed(gateway: GatewaySpec, unit: int, specs: list[DeviceSpec]) -> dict[int, DeviceId]:
     devices: dict[int, DeviceId] = {}
     for spec in specs:
         for device, index in spec.devices():
-            if index in devices or spec.profile != specs[0].profile:
+            if index in devices or not 0 <= index < profile.index_count:
                 raise ScenarioError(
-                    f"gateway {gateway.gateway}, unit {unit}: {device} needs an index of its own "
-                    "and the profile of its neighbours"
+                    f"gateway {site.spec.gateway.gateway}, unit {unit}: {device} needs an index of "
+                    f"its own, 0..{profile.index_count - 1} in profile {profile.name}"
                 )
             devices[index] = device
-    return devices
+    model = SiteModel(site, profile, devices)
+    for index in devices:
+        _check_shown(model, index, profile)
+    return ProfileBank(profile, devices, model)
 
 
 def _check_shown(model: SiteModel, index: int, profile: Profile) -> None:

@@ -123,9 +123,9 @@ async def test_mbpoll_opens_and_closes_the_contactor(
 ) -> None:
     address = running.addresses[CABINET]
     for state in ("0", "1"):
-        await poll(mbpoll, address, "-a 3 -t 0 -r 0", write=state)
-        coil = await poll(mbpoll, address, "-a 3 -t 0 -r 0 -c 1")
-        closed = await poll(mbpoll, address, "-a 3 -t 1 -r 1 -c 1")
+        await poll(mbpoll, address, "-a 2 -t 0 -r 0", write=state)
+        coil = await poll(mbpoll, address, "-a 2 -t 0 -r 0 -c 1")
+        closed = await poll(mbpoll, address, "-a 2 -t 1 -r 1 -c 1")
         assert (coil, closed) == ({0: state}, {1: state})
 
 
@@ -247,7 +247,7 @@ async def test_counters_of_a_centre_go_on_counting(
 async def test_refusals_reach_pymodbus_as_exceptions(running: RunningTerritory) -> None:
     client = await client_of(running.addresses[CABINET])
     odd = await client.read_input_registers(0, count=3, device_id=1)
-    beyond = await client.read_input_registers(1024, count=120, device_id=3)
+    beyond = await client.read_input_registers(1024, count=120, device_id=4)
     bright = await client.write_register(256, 1001, device_id=2)
     nobody = await client.read_input_registers(0, count=2, device_id=77)
     codes = [response.exception_code for response in (odd, beyond, bright, nobody)]

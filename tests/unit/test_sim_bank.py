@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from firmware_sim.bank import ProfileBank
+from firmware_sim.bank import ProfileBank, SharedBank
 from firmware_sim.errors import ExceptionCode, RequestRefusedError
 from protocols.profile import Function, Point, builtin, parse_profile
 from protocols.registers import Value, decode_block, plan_reads
@@ -80,9 +80,64 @@ def test_everything_a_read_planner_asks_for_is_answered() -> None:
 
 def test_addresses_outside_the_map_are_illegal() -> None:
     bank = ProfileBank(builtin("eclor-luminaire"), range(3), Shelf(LUMINAIRE))
-    assert refusal(bank, Function.HOLDING, 255, 1) is ExceptionCode.ILLEGAL_ADDRESS
-    assert refusal(bank, Function.HOLDING, 256, 4) is ExceptionCode.ILLEGAL_ADDRESS
-    assert refusal(bank, Function.COIL, 0, 1) is ExceptionCode.ILLEGAL_ADDRESS
+    for function, address, count in (
+        (Function.HOLDING, 255, 1),
+        (Function.HOLDING, 319, 2),
+        (Function.INPUT, 1023, 2),
+        (Function.INPUT, 1536, 1),
+        (Function.COIL, 0, 1),
+    ):
+        assert refusal(bank, function, address, count) is ExceptionCode.ILLEGAL_ADDRESS
+
+
+def test_a_place_without_a_device_reads_unknown_and_swallows_writes() -> None:
+    shelf = Shelf(LUMINAIRE)
+    bank = ProfileBank(builtin("eclor-luminaire"), [0], shelf)
+    assert bank.read(Function.HOLDING, 256, 2) == [500, 0xFFFF]
+    unknown = [0xFFFF, 0xFFFF, 0xFFFF, 0x8000, 0xFFFF, 0, 0xFFFF, 0xFFFF]
+    assert bank.read(Function.INPUT, 1024 + 8, 8) == unknown
+    bank.write(Function.HOLDING, 256, [1000] * 64)
+    assert shelf.writes == [(0, "level", 100.0)]
+
+
+def test_our_own_maps_answer_as_their_pages_promise() -> None:
+    """docs/formats: 125 registers a read; all of a gate's registers 0..63, reserved ones are 0."""
+    luminaires = ProfileBank(builtin("eclor-luminaire"), range(64), Shelf(LUMINAIRE))
+    assert len(luminaires.read(Function.INPUT, 1024, 125)) == 125
+    shown: dict[str, Value] = {"forward_total": 70_000, "backward_total": 12, "status": 0}
+    gate = ProfileBank(builtin("eclor-gate"), [1], Shelf(shown))
+    detector = [0x0001, 0x1170, 0x0000, 0x000C, 0, 0, 0, 0]
+    assert gate.read(Function.INPUT, 0, 64) == [0] * 8 + detector + [0] * 48
+    assert refusal(gate, Function.INPUT, 64, 1) is ExceptionCode.ILLEGAL_ADDRESS
+
+
+def test_two_maps_share_a_unit() -> None:
+    cabinet: dict[str, Value] = {
+        "contactor": 1,
+        "door_open": 0,
+        "contactor_closed": 1,
+        "photocell_dark": 1,
+        "breaker_tripped": 0,
+        "manual_override": 0,
+        "illuminance": 10_000.0,
+        "temperature": -5.0,
+    }
+    switchgear, lamps = Shelf(cabinet), Shelf(LUMINAIRE)
+    bank = SharedBank(
+        [
+            ProfileBank(builtin("eclor-cabinet"), [0], switchgear),
+            ProfileBank(builtin("eclor-luminaire"), range(3), lamps),
+        ]
+    )
+    assert bank.read(Function.INPUT, 0, 3) == [0x0001, 0x86A0, 0xFFCE]  # docs/formats
+    assert bank.read(Function.DISCRETE, 0, 5) == [0, 1, 1, 0, 0]
+    assert bank.read(Function.HOLDING, 256, 1) == [500]
+    bank.write(Function.COIL, 0, [0])
+    bank.write(Function.HOLDING, 258, [0])
+    assert (switchgear.writes, lamps.writes) == ([(0, "contactor", 0)], [(2, "level", 0.0)])
+    with pytest.raises(RequestRefusedError) as caught:
+        bank.read(Function.INPUT, 500, 1)
+    assert caught.value.code is ExceptionCode.ILLEGAL_ADDRESS
 
 
 def test_counts_that_the_maker_refuses_are_refused() -> None:
@@ -120,7 +175,7 @@ def test_a_block_write_reaches_every_device() -> None:
         (256, [1001], ExceptionCode.ILLEGAL_VALUE),
         (256, [0xFFFF], ExceptionCode.ILLEGAL_VALUE),
         (256, [500, 1001, 500], ExceptionCode.ILLEGAL_VALUE),
-        (258, [500, 500], ExceptionCode.ILLEGAL_ADDRESS),
+        (319, [500, 500], ExceptionCode.ILLEGAL_ADDRESS),
         (255, [500], ExceptionCode.ILLEGAL_ADDRESS),
     ],
 )

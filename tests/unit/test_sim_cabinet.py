@@ -113,6 +113,13 @@ def test_a_lamp_that_nobody_writes_to_goes_to_full_light() -> None:
     assert number(site, lamp, "level_pct") == 20
 
 
+def test_lamps_that_nobody_has_written_to_since_power_on_are_full() -> None:
+    site = cabinet_site()
+    lamp = sound_lamp(site)
+    assert number(site, lamp, "level_pct") == FULL_PCT
+    assert number(site, lamp, "power_w") == pytest.approx(60, rel=0.02)
+
+
 def test_writing_the_same_level_again_keeps_contact() -> None:
     site = cabinet_site()
     lamp = sound_lamp(site)

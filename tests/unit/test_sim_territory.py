@@ -75,7 +75,7 @@ def test_all_units_of_the_territory_can_be_served() -> None:
     count = 0
     for site in world.sites():
         count += len(units.responders(site, lambda: TimeUs(START)))
-    assert count == 3 * 4 + 2 + 1
+    assert count == 3 + 3 + 4 + 2 + 1
 
 
 @pytest.mark.parametrize("meter", ["socomec-countis-e34", "gavazzi-em340"])
