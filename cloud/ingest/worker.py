@@ -1,0 +1,177 @@
+"""The ingest worker: batches from the broker into the database, one thread, no queue of its own.
+
+    receive -> merge (rows, time or a quiet socket) -> accept (COMMIT) -> publish acks -> PUBACK
+
+What is not committed is not acknowledged; after any loss both connections are made anew and the
+broker or the gateway sends again. Memory is bounded by the receive maximum times the size of a
+message. SIGTERM: what has arrived is committed and acknowledged, then the session is left to the
+broker, which keeps it for `session_expiry_s`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event as StopEvent
+
+import psycopg
+
+from cloud.backoff import Backoff
+from cloud.errors import BrokerUnavailable, DatabaseUnavailable, MigrationError
+from cloud.events import Event, Events
+from cloud.ingest.accept import accept
+from cloud.ingest.delivery import Delivery, Outcome
+from cloud.ingest.mqtt import Arrival, Session
+from cloud.settings import Ingest, Settings
+from cloud.storage import migrate
+from cloud.storage.pool import connect
+from cloud.watchdog import Notifier
+from protocols import topics, wire
+from protocols.ack import encode_ack
+from protocols.time import Clock
+from protocols.wire import WireError
+
+_WAIT_S = 0.5  # longest wait without looking at the stop sign
+
+
+@dataclass(slots=True)
+class Merge:
+    """Messages collected for one transaction."""
+
+    limits: Ingest
+    arrivals: list[tuple[Arrival, int]] = field(default_factory=list)  # with the time of arrival
+    rows: int = 0
+    opened_s: float = 0.0
+
+    def add(self, arrival: Arrival, *, now_us: int, now_s: float) -> None:
+        if not self.arrivals:
+            self.opened_s = now_s
+        self.arrivals.append((arrival, now_us))
+        self.rows += _rows_announced(arrival.payload)
+
+    def due(self, *, now_s: float, quiet: bool) -> bool:
+        """Whether to commit now: enough rows, waited long enough, or nothing more comes."""
+        if not self.arrivals:
+            return False
+        waited_ms = (now_s - self.opened_s) * 1000
+        return quiet or self.rows >= self.limits.merge_rows or waited_ms >= self.limits.merge_ms
+
+    def wait_s(self) -> float:
+        """How long the socket may stay quiet."""
+        return self.limits.idle_ms / 1000 if self.arrivals else _WAIT_S
+
+    def take(self) -> list[tuple[Arrival, int]]:
+        taken, self.arrivals, self.rows = self.arrivals, [], 0
+        return taken
+
+
+class Worker:
+    """One ingest worker; `run` returns when `stop` is set."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        stop: StopEvent,
+        clock: Clock,
+        notifier: Notifier,
+        events: Events,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._clock = clock
+        self._notifier = notifier
+        self._events = events
+        self._backoff = backoff or Backoff()
+
+    def run(self) -> None:
+        """Serve until told to stop; wait and try again while database or broker is away.
+
+        BrokerRefused and MigrationError end it: they need a person.
+        """
+        self._events.record(
+            Event.ROLE_STARTED, role="ingest", detail=f"worker {self._settings.ingest.worker}"
+        )
+        while not self._stop.is_set():
+            try:
+                self._serve()
+            except DatabaseUnavailable as exc:
+                self._pause(Event.DATABASE_LOST, exc)
+            except BrokerUnavailable as exc:
+                self._pause(Event.BROKER_LOST, exc)
+        self._notifier.stopping()
+        self._events.record(Event.ROLE_STOPPED, role="ingest")
+
+    def _serve(self) -> None:
+        settings = self._settings
+        with connect(settings.database, role="ingest") as conn:
+            _require_migrated(conn)
+            session = Session(settings.broker, worker=settings.ingest.worker, clock=self._clock)
+            with session:
+                address = f"{session.address.host}:{session.address.port}"
+                self._events.record(
+                    Event.BROKER_CONNECTED,
+                    address=address,
+                    session_present=session.session_present,
+                )
+                self._backoff.reset()
+                self._notifier.ready(f"taking batches from {address}")
+                self._take_over(conn, session)
+
+    def _take_over(self, conn: psycopg.Connection, session: Session) -> None:
+        """The loop: every turn feeds the watchdog, so a turn that hangs is noticed."""
+        merge = Merge(self._settings.ingest)
+        while not self._stop.is_set():
+            self._notifier.progress()
+            arrivals = session.receive(merge.wait_s())
+            for arrival in arrivals:
+                merge.add(arrival, now_us=self._clock.now_us(), now_s=self._clock.monotonic_s())
+            if merge.due(now_s=self._clock.monotonic_s(), quiet=not arrivals):
+                self._commit(conn, session, merge.take())
+        if merge.arrivals:
+            self._commit(conn, session, merge.take())
+
+    def _commit(
+        self, conn: psycopg.Connection, session: Session, arrivals: list[tuple[Arrival, int]]
+    ) -> None:
+        """COMMIT, then the gateways' acknowledgements, then the broker's."""
+        deliveries = [
+            Delivery(arrival.payload, received_us, arrival.topic)
+            for arrival, received_us in arrivals
+        ]
+        outcomes = accept(conn, deliveries, limits=self._settings.ingest, events=self._events)
+        publish_acks(outcomes, session.publish)
+        for arrival, _ in arrivals:
+            session.acknowledge(arrival.mid)
+
+    def _pause(self, event: Event, exc: Exception) -> None:
+        """Wait a jittered while, feeding the watchdog: waiting for a dependency is no hang."""
+        delay_s = self._backoff.next_s()
+        self._events.record(event, detail=str(exc), retry_s=round(delay_s, 1))
+        until_s = self._clock.monotonic_s() + delay_s
+        while (left_s := until_s - self._clock.monotonic_s()) > 0 and not self._stop.is_set():
+            self._notifier.waiting(str(exc))
+            self._stop.wait(min(left_s, _WAIT_S))
+
+
+def publish_acks(outcomes: list[Outcome], publish: Callable[..., None]) -> None:
+    """One retained acknowledgement a gateway."""
+    acks = {outcome.ack.gateway: outcome.ack for outcome in outcomes if outcome.ack is not None}
+    for gateway, ack in acks.items():
+        publish(topics.ack(gateway), encode_ack(ack), retain=True)
+
+
+def _rows_announced(payload: bytes) -> int:
+    """Rows for the merge's bound; a damaged message counts as one."""
+    try:
+        return max(1, min(wire.decode_head(payload).rows, wire.MAX_ROWS))
+    except WireError:
+        return 1
+
+
+def _require_migrated(conn: psycopg.Connection) -> None:
+    missing = migrate.pending(conn)
+    if missing:
+        raise MigrationError(
+            f"the database lacks {len(missing)} migrations ({missing[0]} ...); "
+            "run eclor cloud migrate"
+        )
