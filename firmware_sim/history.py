@@ -51,11 +51,14 @@ def write_trace(
     """Write the trace of `gateway` over [from_us, to_us) to `path`; returns its lines.
 
     Lamps are read every `interval_s`, everything else every `counter_interval_s`, which divides
-    it, on multiples of these since the epoch. `plan` says the lamps' level meanwhile.
+    it, on multiples of these since the epoch. `plan` says the lamps' level meanwhile. ValueError
+    if the intervals do not fit or the world is already beyond `from_us`.
     """
     if interval_s % counter_interval_s:
         raise ValueError(f"interval {interval_s} s is no multiple of {counter_interval_s} s")
     site = world.site(gateway)
+    if site.t_us > from_us:
+        raise ValueError(f"{gateway} is at {site.t_us} us, beyond the start {from_us} us")
     lines = 0
     with path.open("w", encoding="ascii") as file:
         for line in _lines(site, (from_us, to_us), (interval_s, counter_interval_s), plan):

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from firmware_sim.world import SiteWorld, World
 from protocols import registers
 from protocols.ids import GatewayId, device_id, gateway_id
 from protocols.profile import builtin, builtin_names
-from protocols.time import US_PER_S, TimeUs
+from protocols.time import US_PER_S, TimeUs, from_datetime
 
 MINUTE = 60 * US_PER_S
 HOUR = 60 * MINUTE
@@ -149,6 +150,38 @@ def test_a_trace_ascends_and_holds_every_device_at_its_interval(tmp_path: Path) 
     assert counts["feeder"] == counts["road"] == counts["cabinet"] == 120
     assert rows[0]["t_us"] == START
     assert times[-1] == START + 2 * HOUR - MINUTE
+
+
+def test_a_trace_of_a_past_that_the_world_has_left_is_refused(tmp_path: Path) -> None:
+    world = trace(tmp_path / "trace", hours=1)
+    with pytest.raises(ValueError, match="beyond the start"):
+        write_trace(world, CABINET, tmp_path / "again", from_us=START, to_us=START + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("noon_before", "hours"), [("2026-03-28T12:00:00+00:00", 23), ("2026-10-24T12:00:00+00:00", 25)]
+)
+def test_counting_goes_on_through_both_nights_of_the_clock_change(
+    noon_before: str, hours: int
+) -> None:
+    start = from_datetime(datetime.fromisoformat(noon_before))
+    paris = civil.CivilTime("Europe/Paris")
+    sunday = civil.next_day(paris.local(start).date())
+    length = paris.midnight(civil.next_day(sunday)) - paris.midnight(sunday)
+    assert length == hours * HOUR
+    territory = demo_territory(2)
+    for gateway, quantity in (("dech-sud-1", "tail"), ("route-rocade-1", "true_forward")):
+        site = SiteWorld(territory.site_of(gateway_id(gateway)), territory, start)
+        totals: list[int] = []
+        for step in range(48 * 4):
+            site.advance(start + step * 15 * MINUTE)
+            (record,) = site.truth()
+            total = record[quantity]
+            assert isinstance(total, int)
+            totals.append(total)
+        assert totals == sorted(totals)
+        quarter_hours = [later - first for first, later in pairwise(totals)]
+        assert max(quarter_hours) < 6 * (totals[-1] - totals[0]) / len(quarter_hours) + 5
 
 
 def test_lamps_follow_the_plan_in_the_trace(tmp_path: Path) -> None:
