@@ -6,19 +6,14 @@ The pool is opened with the application and does not wait for the database: whil
 requests get 503 and the pool goes on trying, so that the two may start in any order.
 """
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-import psycopg
 from fastapi import APIRouter, FastAPI, Response
-from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.api import problems
-from cloud.api.deps import Connection, Pool
+from cloud.api.deps import Connection
 from cloud.api.limits import BodyLimit
 from cloud.api.openapi import describe
 from cloud.audit import routes as audit
@@ -29,14 +24,11 @@ from cloud.lighting import routes as lighting
 from cloud.readings import routes as readings
 from cloud.registry import routes as registry
 from cloud.settings import Settings
+from cloud.storage.pool import open_pool
 from cloud.waiting import routes as waiting
 from protocols.time import Clock
 
 PREFIX = "/api/v1"
-CONNECT_TIMEOUT_S = 3.0
-"""Longest wait for a free connection before the answer is 503."""
-
-log = logging.getLogger("eclor.api")
 
 
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
@@ -65,39 +57,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
-    async with open_pool(settings) as pool:
-        app.state.pool = pool
-        yield
-
-
-@asynccontextmanager
-async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
-    """The pool of the API: autocommit, UTC, bounded statements."""
-
-    async def configure(conn: psycopg.AsyncConnection) -> None:
-        timeout_ms = round(settings.api.statement_timeout_s * 1000)
-        await conn.execute(sql.SQL("set statement_timeout = {}").format(timeout_ms))
-        await conn.execute("set time zone 'UTC'")
-
-    options: dict[str, Any] = {
-        "autocommit": True,
-        "connect_timeout": settings.database.connect_timeout_s,
-        "application_name": "eclor api",
-    }
-    pool: Pool = AsyncConnectionPool(
-        settings.database.url,
-        kwargs=options,
-        min_size=1,
-        max_size=settings.api.pool_max,
-        max_waiting=20 * settings.api.pool_max,
-        timeout=CONNECT_TIMEOUT_S,
-        configure=configure,
-        check=AsyncConnectionPool.check_connection,
-        open=False,
-    )
+    pool = open_pool(settings.database, settings.api)
     await pool.open(wait=False)
     try:
-        yield pool
+        app.state.pool = pool
+        yield
     finally:
         await pool.close()
 

@@ -9,15 +9,13 @@ from psycopg_pool import AsyncConnectionPool
 
 from protocols.time import Clock
 
-Pool = AsyncConnectionPool[psycopg.AsyncConnection]
-
 
 async def connection(request: Request) -> AsyncIterator[psycopg.AsyncConnection]:
     """An autocommit connection of the pool for the length of one request.
 
     Writers open `conn.transaction()` themselves, so that it ends before the answer is sent.
     """
-    async with cast(Pool, request.app.state.pool).connection() as conn:
+    async with cast(AsyncConnectionPool, request.app.state.pool).connection() as conn:
         yield conn
 
 

@@ -19,6 +19,8 @@ from psycopg_pool import PoolTimeout, TooManyRequests
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from cloud.errors import Retriable
+
 log = logging.getLogger("eclor.api")
 
 MEDIA_TYPE = "application/problem+json"
@@ -121,7 +123,7 @@ def install(app: FastAPI) -> None:
     """Make every error of `app` a problem document."""
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
-    for unavailable in (PoolTimeout, TooManyRequests, psycopg.OperationalError):
+    for unavailable in (PoolTimeout, TooManyRequests, psycopg.OperationalError, Retriable):
         app.add_exception_handler(unavailable, _on_database_down)
     app.add_exception_handler(psycopg.errors.QueryCanceled, _on_slow_query)
     app.add_exception_handler(Exception, _on_fault)

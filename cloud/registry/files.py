@@ -26,31 +26,13 @@ MAX_EXPANDED = 10_000
 _RANGE = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 _PLACE = re.compile(r"\{index(?::0?(\d)d)?\}")
 _PLURALS = {word: section for section, word in WORDS.items()}
-_TEXTS = frozenset(
-    [
-        "id",
-        "name",
-        "title",
-        "territory",
-        "site",
-        "gateway",
-        "profile",
-        "bus",
-        "kind",
-        "time_zone",
-        "host",
-        "type",
-        "protocol",
-        "username",
-        "password_credential",
-        "state_dir",
-        "baseline_name",
-        "counter",
-        "tail",
-        "entry",
-        "exit",
-    ]
-)
+# fmt: off
+_TEXTS = frozenset((
+    "id", "name", "title", "territory", "site", "gateway", "profile", "bus", "kind",
+    "time_zone", "host", "type", "protocol", "username", "password_credential", "state_dir",
+    "baseline_name", "counter", "tail", "entry", "exit",
+))
+# fmt: on
 """Keys that are texts even where they look like a number."""
 
 

@@ -1,0 +1,1 @@
+"""What was measured, and what became of every batch: latest values, readings, ledgers."""

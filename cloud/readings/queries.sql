@@ -1,0 +1,72 @@
+-- name: latest
+-- One row a device from the small latest table; the history is not touched. Names by byte order,
+-- as the cursor compares them.
+select g.name, d.name, {point}, r.t, {columns}
+from {table} r
+join {channel} c using ({key})
+join device d on d.device_id = c.device_id
+join gateway g on g.gateway_id = d.gateway_id
+join site s using (site_id)
+join territory t using (territory_id)
+where (%(territory)s::text is null or t.slug = %(territory)s)
+  and (%(gateway)s::text is null or g.name = %(gateway)s)
+  and (%(after_gateway)s::text is null
+       or (g.name collate "C", d.name collate "C", {point} collate "C")
+          > (%(after_gateway)s, %(after_device)s, %(after_point)s))
+order by g.name collate "C", d.name collate "C", {point} collate "C"
+limit %(limit)s;
+
+-- name: device_channels
+-- Whose rows a listing of one kind holds: a channel is a device, or a series of samples.
+select d.device_id, d.name, ''
+from device d join gateway g using (gateway_id)
+where g.name = %(gateway)s and (%(devices)s::text[] is null or d.name = any(%(devices)s))
+order by d.device_id;
+
+-- name: series_channels
+select s.series_id, d.name, s.point
+from series s join device d using (device_id) join gateway g using (gateway_id)
+where g.name = %(gateway)s and (%(devices)s::text[] is null or d.name = any(%(devices)s))
+order by s.series_id;
+
+-- name: readings
+-- One channel, so that the unique index (channel, t) yields the rows in order and stops at the
+-- limit; literal-like bounds on t let the planner leave out partitions. Rows of the same instant
+-- (records of commands) are told apart by the offset.
+select t, {columns} from {table}
+where {key} = %(channel)s and t >= %(start)s and t < %(until)s
+order by t, {order}
+limit %(limit)s offset %(skip)s;
+
+-- name: streams
+-- The ledger of a gateway, summed by stream. rows_before of the newest batch tells how much the
+-- gateway produced, also where earlier batches are not here.
+select s.epoch, s.lane, s.received, l.batches, l.produced, l.seen, l.stored, l.repeated,
+       l.quarantined, l.first_at, l.last_at
+from stream s
+join gateway g using (gateway_id)
+cross join lateral (
+    select count(*) as batches,
+           coalesce(max(b.rows_before + b.rows), 0)::int8 as produced,
+           coalesce(sum(b.rows), 0)::int8 as seen,
+           coalesce(sum(b.stored_rows), 0)::int8 as stored,
+           coalesce(sum(b.rows - b.stored_rows) filter (where b.status = 'stored'), 0)::int8
+               as repeated,
+           coalesce(sum(b.rows) filter (where b.status = 'quarantined'), 0)::int8 as quarantined,
+           min(b.received_at) as first_at,
+           max(b.received_at) as last_at
+    from batch_ledger b
+    where b.gateway_id = s.gateway_id and b.epoch = s.epoch and b.lane = s.lane
+) l
+where g.name = %(gateway)s
+order by l.first_at, s.epoch, s.lane;
+
+-- name: declared_losses
+-- Rows that the gateway says it dropped, of any time.
+select coalesce(sum(r.rows), 0)::int8
+from gap_record r join device d using (device_id) join gateway g using (gateway_id)
+where g.name = %(gateway)s;
+
+-- name: set_aside
+-- Deliveries in quarantine: all of them, also those whose head could not be read.
+select count(*) from quarantine where gateway_name = %(gateway)s;
