@@ -1,10 +1,11 @@
 """Samples become one row a device and window.
 
 A state machine without clock, socket or file: samples and instants in, rows out. Windows are
-aligned to the epoch. A row says what it covers: `t_us` is the real start of its coverage and
-`window_s` the real length, so a window cut by a start or a stop is a shorter row, and the same
-(device, t_us) is never used twice, also not after the wall clock was set back: such a row begins
-some microseconds later and is marked CLOCK_UNSURE.
+aligned to the epoch; a sample on the edge of two belongs to the one that ends there, because a
+counter read at 10:05:00 tells what passed before it. A row says what it covers: `t_us` is the real
+start of its coverage and `window_s` the real length, so a window cut by a start or a stop is a
+shorter row. The same (device, t_us) is never used twice, also not after the wall clock was set
+back: such a row begins some microseconds later and is marked CLOCK_UNSURE.
 
 Invariants, each with a property test:
 - the counts of all rows of a counter add up to the change of its total, gaps and restarts included;
@@ -71,7 +72,7 @@ class Aggregator:
             device.add(sample)
 
     def close_due(self, now_us: int) -> list[Reading]:
-        """The rows of every window that ended by `now_us`."""
+        """The rows of every window that ended before `now_us`."""
         return [row for device in self._devices.values() for row in device.close_due(now_us)]
 
     def close_all(self, now_us: int) -> list[Reading]:
@@ -85,7 +86,7 @@ class Aggregator:
 
 @dataclass(slots=True)
 class _Window:
-    """An open window: coverage from `start_us` to before `end_us`; its row is called `t_us`."""
+    """An open window: coverage from `start_us` to `end_us`; its row is called `t_us`."""
 
     start_us: int
     end_us: int
@@ -170,7 +171,7 @@ class _Device:
     def _window_at(self, t_us: int) -> _Window:
         """The open window that holds `t_us`; an open one that does not is closed."""
         window = self._window
-        if window and window.start_us <= t_us < window.end_us:
+        if window and window.start_us <= t_us <= window.end_us:
             return window
         if window:
             self._close(window.end_us)
@@ -189,7 +190,7 @@ class _Device:
         _log.warning("clock_set_back device_id=%s t_us=%d", self._settings.id, t_us)
 
     def _opened(self, t_us: int) -> _Window:
-        aligned = window_start(t_us, self._settings.window_s)
+        aligned = window_start(max(t_us - 1, self._origin_us), self._settings.window_s)
         start_us = max(aligned, self._origin_us)
         window = _Window(start_us, aligned + self._step_us, start_us)
         if self._covered_us is not None and start_us < self._covered_us:
@@ -200,7 +201,7 @@ class _Device:
         return window
 
     def close_due(self, now_us: int) -> list[Reading]:
-        if self._window and now_us >= self._window.end_us:
+        if self._window and now_us > self._window.end_us:
             self._close(self._window.end_us)
         self._count_empty(now_us)
         ready, self._ready = self._ready, []
@@ -214,7 +215,7 @@ class _Device:
 
     def _count_empty(self, now_us: int) -> None:
         """Count the windows that ended without a row."""
-        following = window_start(now_us, self._settings.window_s) + self._step_us
+        following = window_start(now_us - 1, self._settings.window_s) + self._step_us
         passed = (following - self._due_us) // self._step_us
         self._health.windows_empty += max(0, passed - self._closed)
         self._due_us, self._closed = following, 0
@@ -235,6 +236,7 @@ class _Device:
             quality |= Quality.SUSPECT
         self._emit(window.t_us, window.gathered, length_us, quality)
         self._closed += 1
+        end_us = max(end_us, window.t_us + 1)  # a window without length has used its instant too
         self._origin_us = max(self._origin_us, end_us)
         self._covered_us = max(self._covered_us or end_us, end_us)
 

@@ -1,0 +1,225 @@
+"""Samples become rows that say what they cover, and how far to trust them."""
+
+import json
+
+import pytest
+
+from edge.aggregation import Aggregator
+from edge.config_devices import DeviceSettings
+from edge.sampling import Number, Sample
+from protocols.batch import Reading
+from protocols.ids import DeviceId
+from protocols.profile import builtin, parse_profile
+from protocols.quantities import Quality
+from protocols.time import US_PER_S, TimeUs
+
+T0 = 1_767_225_600 * US_PER_S  # 2026-01-01T00:00:00Z, the start of an hour
+GATE = DeviceSettings(DeviceId("gate"), "b", 1, builtin("eclor-gate"), 0, 10.0, 60)
+LAMP = DeviceSettings(DeviceId("lamp"), "b", 2, builtin("eclor-luminaire"), 0, 10.0, 60)
+
+
+def at(second: float) -> TimeUs:
+    return TimeUs(T0 + round(second * US_PER_S))
+
+
+def gate(second: float, total: int, *, status: int = 0) -> Sample:
+    values = {"forward_total": total, "backward_total": 7, "status": status}
+    return Sample(GATE.id, at(second), values, ok=True)
+
+
+def lamp(second: float, **values: Number) -> Sample:
+    return Sample(LAMP.id, at(second), values, ok=True)
+
+
+def failed(device: DeviceSettings, second: float) -> Sample:
+    return Sample(device.id, at(second), {}, ok=False)
+
+
+def rows_of(samples: list[Sample], *, end: float, started: float = 0) -> list[Reading]:
+    """Rows of one aggregator over gate and lamp, `close_due` at every sample."""
+    aggregator = Aggregator([GATE, LAMP], started_us=at(started))
+    rows: list[Reading] = []
+    for sample in samples:
+        rows += aggregator.close_due(sample.t_us)
+        aggregator.add(sample)
+    return rows + aggregator.close_due(at(end))
+
+
+def test_a_window_holds_mean_last_total_and_flags() -> None:
+    samples = [
+        lamp(5 + 10 * n, level=level, target=100 - n, power=power, energy=500 + n, status=status)
+        for n, (level, power, status) in enumerate(
+            [(50, 40.0, 0), (50, 41.0, 1), (60, 42.0, 0), (60, 43.0, 4), (60, 44.0, 0), (80, 45, 0)]
+        )
+    ]
+    (row,) = rows_of(samples, end=61)
+    assert (row.t_us, row.window_s, row.quality) == (T0, 60, Quality.GOOD)
+    assert row.physical("level_pct") == 60.0
+    assert row.physical("target_pct") == 95.0
+    assert row.physical("power_w") == 42.5
+    assert row.physical("energy_wh") == 505
+    assert row.physical("status") == 5
+    assert row.physical("voltage_v") is None
+
+
+def test_a_window_closes_only_after_its_end() -> None:
+    aggregator = Aggregator([GATE], started_us=T0)
+    aggregator.add(gate(30, 1))
+    assert aggregator.close_due(at(60)) == []
+    aggregator.add(gate(60, 4))
+    (row,) = aggregator.close_due(at(60.001))
+    assert row.physical("forward_count") == 3
+
+
+def test_less_than_ninety_percent_of_the_polls_is_partial() -> None:
+    full = [gate(5 + 10 * n, n) for n in range(6)]
+    (row,) = rows_of(full, end=61)
+    assert row.quality == Quality.GOOD
+    (row,) = rows_of(full[:5], end=61)
+    assert row.quality == Quality.PARTIAL
+
+
+def test_failed_polls_are_marked_and_bring_no_number() -> None:
+    samples = [gate(5, 1), failed(GATE, 15), *(gate(25 + 10 * n, 2) for n in range(4))]
+    (row,) = rows_of(samples, end=61)
+    assert row.quality == Quality.PARTIAL | Quality.READ_ERRORS
+    assert row.physical("forward_total") == 2
+
+
+def test_a_device_without_a_good_sample_yields_no_row_but_is_counted() -> None:
+    aggregator = Aggregator([GATE, LAMP], started_us=T0)
+    for second in (5, 15, 65, 75):
+        aggregator.add(failed(GATE, second))
+    aggregator.add(lamp(70, power=1))
+    assert len(aggregator.close_due(at(121))) == 1
+    assert aggregator.health.windows_empty == 3
+
+
+def test_a_value_outside_its_range_is_left_out_of_the_mean() -> None:
+    samples = [lamp(5, power=40.0), lamp(15, power=60_000.0), lamp(25, power=42.0)]
+    (row,) = rows_of(samples, end=61)
+    assert row.physical("power_w") == 41.0
+    assert row.quality & Quality.OUT_OF_RANGE
+
+
+def test_a_start_in_the_middle_of_a_window_gives_a_shorter_row() -> None:
+    (row,) = rows_of([gate(25 + 10 * n, n) for n in range(4)], started=20, end=61)
+    assert (row.t_us, row.window_s, row.quality) == (at(20), 40, Quality.GOOD)
+
+
+def test_a_stop_and_a_restart_in_one_window_give_two_rows_and_every_passage() -> None:
+    first = Aggregator([GATE], started_us=T0)
+    first.add(gate(5, 100))
+    first.add(gate(15, 104))
+    before = first.close_all(at(23))
+    saved = json.loads(json.dumps(first.state()))
+    second = Aggregator([GATE], started_us=at(40), state=saved)
+    second.add(gate(45, 110))
+    second.add(gate(55, 111))
+    after = second.close_due(at(61))
+    spans = [(row.t_us, row.window_s, row.physical("forward_count")) for row in before + after]
+    assert spans == [(T0, 23, 4), (at(23), 17, 6), (at(40), 20, 1)]
+    assert after[0].quality == Quality.PARTIAL | Quality.SUSPECT
+    assert after[1].quality == Quality.GOOD
+
+
+def test_passages_during_an_outage_get_a_row_of_their_own() -> None:
+    samples = [gate(5 + 10 * n, n) for n in range(6)]
+    samples += [gate(305 + 10 * n, 45 + n) for n in range(6)]
+    first, gap, last = rows_of(samples, end=361)
+    assert (gap.t_us, gap.window_s, gap.physical("forward_count")) == (at(60), 240, 40)
+    assert gap.quality == Quality.PARTIAL | Quality.SUSPECT
+    assert [row.physical("forward_count") for row in (first, last)] == [5, 5]
+
+
+def test_a_counter_reset_is_marked_and_loses_nothing_that_was_counted() -> None:
+    totals = [1_000, 1_002, 3, 5, 6, 8]
+    (row,) = rows_of([gate(5 + 10 * n, total) for n, total in enumerate(totals)], end=61)
+    assert row.quality == Quality.COUNTER_RESET
+    assert row.physical("forward_count") == 10
+    assert row.physical("forward_total") == 1_010
+
+
+def test_a_counter_that_is_held_back_at_the_end_of_the_window_is_suspect() -> None:
+    totals = [1_000, 1_002, 1_004, 1_006, 1_008, 0]
+    (row,) = rows_of([gate(5 + 10 * n, total) for n, total in enumerate(totals)], end=61)
+    assert row.quality == Quality.SUSPECT
+    assert row.physical("forward_total") == 1_008
+
+
+def test_a_clock_set_back_never_repeats_an_instant() -> None:
+    aggregator = Aggregator([GATE], started_us=T0)
+    rows: list[Reading] = []
+    seconds = [*range(5, 200, 10), *range(3, 300, 10), *range(8, 400, 10)]
+    for total, second in enumerate(seconds):
+        rows += aggregator.close_due(at(second))
+        aggregator.add(gate(second, total))
+    rows += aggregator.close_all(at(400))
+    instants = [row.t_us for row in rows]
+    assert len(instants) == len(set(instants))
+    counts = [row.physical("forward_count") for row in rows]
+    assert sum(count for count in counts if isinstance(count, int)) == len(seconds) - 1
+    assert aggregator.health.clock_steps == 2
+    assert {bool(row.quality & Quality.CLOCK_UNSURE) for row in rows} == {True, False}
+
+
+def test_a_restart_with_the_clock_set_back_never_repeats_an_instant() -> None:
+    first = Aggregator([GATE], started_us=T0)
+    first.add(gate(30, 1))
+    rows = first.close_due(at(61))
+    second = Aggregator([GATE], started_us=at(-10), state=first.state())
+    for step in range(20):
+        second.add(gate(step * 10, 2 + step))
+        rows += second.close_due(at(step * 10))
+    assert len({row.t_us for row in rows}) == len(rows)
+
+
+def test_a_device_that_is_not_configured_is_counted() -> None:
+    aggregator = Aggregator([GATE], started_us=T0)
+    aggregator.add(lamp(5, power=1))
+    assert aggregator.health.unknown_devices == 1
+    assert aggregator.close_all(at(10)) == []
+
+
+def test_a_sample_profile_gives_a_row_a_point() -> None:
+    profile = parse_profile(SENSOR, source="sensor.toml")
+    sensor = DeviceSettings(DeviceId("sensor"), "b", 1, profile, 0, 10.0, 60)
+    aggregator = Aggregator([sensor], started_us=T0)
+    aggregator.add(Sample(sensor.id, at(5), {"noise_db": 50, "wind_ms": 3.5}, ok=True))
+    aggregator.add(Sample(sensor.id, at(15), {"noise_db": 51, "wind_ms": None}, ok=True))
+    rows = aggregator.close_due(at(61))
+    assert [(row.physical("point"), row.physical("value")) for row in rows] == [
+        ("noise_db", 50.5),
+        ("wind_ms", 3.5),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["arlight-dali", "eastron-sdm630", "eclor-cabinet"])
+def test_every_built_in_profile_can_be_aggregated(kind: str) -> None:
+    device = DeviceSettings(DeviceId("d"), "b", 1, builtin(kind), 0, 10.0, 60)
+    aggregator = Aggregator([device], started_us=T0)
+    values: dict[str, Number] = {point.name: 1 for point in device.profile.points}
+    aggregator.add(Sample(device.id, at(5), values, ok=True))
+    (row,) = aggregator.close_all(at(10))
+    fed = {point.column for point in device.profile.points if point.column}
+    assert all(row.physical(column) is not None for column in fed)
+
+
+SENSOR = """
+name = "sensor"
+title = "Noise and wind"
+kind = "sample"
+status = "eclor"
+source = "test"
+[points.noise_db]
+address = 0
+function = "input"
+type = "uint16"
+unit = "dB"
+[points.wind_ms]
+address = 1
+function = "input"
+type = "uint16"
+scale = 0.1
+unit = "m/s"
+"""

@@ -1,0 +1,206 @@
+"""Settings are read once, and every fault of a file is explained at once."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from edge.config import EdgeConfig, load
+from edge.errors import ConfigFaults, Fault
+
+GOOD = """
+[gateway]
+id = "cab-centre-1"
+state_dir = "{state}"
+latitude = 49.52
+longitude = 5.77
+[uplink]
+host = "127.0.0.1"
+[buses.line1]
+host = "127.0.0.1"
+port = 5020
+[[devices]]
+id = "feeder"
+bus = "line1"
+unit = 1
+profile = "eastron-sdm630"
+[[devices]]
+id = "lamp-{{index:02d}}"
+indexes = "0-2,7"
+bus = "line1"
+unit = 2
+profile = "eclor-luminaire"
+interval_s = 5
+window_s = 300
+"""
+
+
+def read(tmp_path: Path, text: str, **environ: str) -> EdgeConfig:
+    path = tmp_path / "edge.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path, environ=environ)
+
+
+def faults(tmp_path: Path, text: str, **environ: str) -> dict[str, Fault]:
+    with pytest.raises(ConfigFaults) as caught:
+        read(tmp_path, text, **environ)
+    assert all(fault.file.endswith("edge.toml") for fault in caught.value.faults)
+    assert all(fault.problem and fault.remedy for fault in caught.value.faults)
+    return {fault.key: fault for fault in caught.value.faults}
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    return GOOD.format(state=tmp_path)
+
+
+def test_a_template_becomes_one_device_an_index(tmp_path: Path, good: str) -> None:
+    config = read(tmp_path, good)
+    assert [device.id for device in config.devices] == [
+        "feeder",
+        "lamp-00",
+        "lamp-01",
+        "lamp-02",
+        "lamp-07",
+    ]
+    assert [device.index for device in config.devices] == [0, 0, 1, 2, 7]
+    assert config.devices[-1].window_s == 300
+    assert config.uplink.protocol == "5"
+    assert config.uplink.port == 1883
+    assert config.outbox.max_bytes == 268_435_456
+    assert config.lighting.fallback_level_pct == 100
+
+
+def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
+    text = """
+    [gateway]
+    id = "Centre"
+    state_dir = "{file}/below"
+    latitude = 149.5
+    longitud = 5.77
+    [uplink]
+    host = ""
+    port = 99999
+    protocol = "4"
+    [buses.line1]
+    host = "127.0.0.1"
+    timout_s = 2
+    [[devices]]
+    id = "feeder"
+    bus = "line2"
+    unit = 300
+    profile = "eastron-sdm63"
+    interval_s = 100
+    window_s = 70
+    [[devices]]
+    id = "lamp"
+    indexes = "0-99"
+    bus = "line1"
+    profile = "eclor-luminaire"
+    [lightning]
+    """.replace("{file}", str(tmp_path / "edge.toml"))
+    found = faults(tmp_path, text)
+    assert set(found) == {
+        "gateway.id",
+        "gateway.state_dir",
+        "gateway.latitude",
+        "gateway.longitude",
+        "gateway.longitud",
+        "uplink.host",
+        "uplink.port",
+        "uplink.protocol",
+        "buses.line1.timout_s",
+        "devices[0].bus",
+        "devices[0].unit",
+        "devices[0].profile",
+        "devices[0].interval_s",
+        "devices[0].window_s",
+        "devices[1].indexes",
+        "devices[1].id",
+        "lightning",
+    }
+    assert "'longitude'" in found["gateway.longitud"].remedy
+    assert "'timeout_s'" in found["buses.line1.timout_s"].remedy
+    assert "'eastron-sdm630'" in found["devices[0].profile"].remedy
+    assert "'lighting'" in found["lightning"].remedy
+
+
+@pytest.mark.parametrize("text", ["[gateway", 'id = "a" "b"', "\ufffd = 1"])
+def test_text_that_is_not_toml_names_the_place(tmp_path: Path, text: str) -> None:
+    assert "not TOML" in faults(tmp_path, text)["(file)"].problem
+
+
+def test_a_file_that_is_not_there_is_a_fault_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigFaults, match="No such file"):
+        load(tmp_path / "none.toml")
+
+
+def test_an_empty_file_names_the_tables_it_needs(tmp_path: Path) -> None:
+    assert {"gateway", "uplink"} <= set(faults(tmp_path, ""))
+
+
+def test_device_names_are_unique_across_templates(tmp_path: Path, good: str) -> None:
+    twin = '[[devices]]\nid = "lamp-07"\nbus = "line1"\nunit = 9\nprofile = "eclor-gate"\n'
+    assert "devices[1]" in faults(tmp_path, good + twin)["devices[2].id"].problem
+
+
+def test_two_names_for_the_same_registers_are_a_fault(tmp_path: Path, good: str) -> None:
+    twin = '[[devices]]\nid = "meter"\nbus = "line1"\nunit = 1\nprofile = "eastron-sdm630"\n'
+    assert "feeder" in faults(tmp_path, good + twin)["devices[2].id"].problem
+
+
+@pytest.mark.parametrize("indexes", ["3-1", "a", "1-", "", "1,,2"])
+def test_indexes_that_are_no_ranges_are_refused(tmp_path: Path, good: str, indexes: str) -> None:
+    text = good.replace("0-2,7", indexes)
+    assert "devices[1].indexes" in faults(tmp_path, text)
+
+
+@pytest.mark.parametrize("template", ["lamp", "lamp-{n}", "lamp-{index:zz}", "Lamp-{index}"])
+def test_a_template_must_give_each_index_its_name(tmp_path: Path, good: str, template: str) -> None:
+    text = good.replace("lamp-{index:02d}", template)
+    assert "devices[1].id" in faults(tmp_path, text)
+
+
+def test_a_profile_file_beside_the_configuration_is_read(tmp_path: Path, good: str) -> None:
+    text = good.replace('"eastron-sdm630"', '"meter.toml"')
+    assert "cannot be read" in faults(tmp_path, text)["devices[0].profile"].problem
+    (tmp_path / "meter.toml").write_text('name = "meter"\n', encoding="utf-8")
+    assert "devices[0].profile" in faults(tmp_path, text)
+    builtin = resources.files("protocols.profiles") / "eastron-sdm630.toml"
+    (tmp_path / "meter.toml").write_text(builtin.read_text(encoding="utf-8"), encoding="utf-8")
+    assert read(tmp_path, text).devices[0].profile.name == "eastron-sdm630"
+
+
+def test_a_profile_fault_is_reported_once_however_many_devices_use_it(
+    tmp_path: Path, good: str
+) -> None:
+    (tmp_path / "bad.toml").write_text("kind = 1\n[points", encoding="utf-8")
+    text = good.replace('"eastron-sdm630"', '"bad.toml"')
+    text += '[[devices]]\nid = "two"\nbus = "line1"\nunit = 8\nprofile = "bad.toml"\n'
+    assert list(faults(tmp_path, text)) == ["devices[0].profile"]
+
+
+def test_the_state_directory_comes_from_systemd_where_the_file_is_silent(
+    tmp_path: Path, good: str
+) -> None:
+    text = good.replace("state_dir", "# state_dir")
+    assert read(tmp_path, text, STATE_DIRECTORY=f"{tmp_path}:/x").gateway.state_dir == tmp_path
+    assert "StateDirectory" in faults(tmp_path, text)["gateway.state_dir"].remedy
+
+
+def test_a_password_in_the_file_is_refused_without_being_shown(tmp_path: Path, good: str) -> None:
+    text = good.replace("[uplink]", '[uplink]\npassword = "hunter2"')
+    with pytest.raises(ConfigFaults) as caught:
+        read(tmp_path, text)
+    assert [fault.key for fault in caught.value.faults] == ["uplink.password"]
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_password_comes_from_a_systemd_credential(tmp_path: Path, good: str) -> None:
+    text = good.replace("[uplink]", '[uplink]\npassword_credential = "mqtt"')
+    assert "LoadCredential" in faults(tmp_path, text)["uplink.password_credential"].remedy
+    assert faults(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path))
+    (tmp_path / "mqtt").write_text("s3cret\n", encoding="utf-8")
+    config = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert config.uplink.password == "s3cret"
+    assert "s3cret" not in repr(config)
