@@ -1,0 +1,183 @@
+"""Plans, states and energy of lighting groups on a real database."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from cloud.lighting import service, store
+from cloud.lighting.energy import Meter, NightEnergy
+from cloud.lighting.store import GroupRecord
+from protocols.plan import level_at
+from protocols.time import US_PER_S, TimeUs, from_datetime
+from tests.integration.seeded_territory import (
+    BASELINE,
+    LAMPS,
+    NOW,
+    NOW_US,
+    feeder_energy,
+    lamp_rows,
+    minutes,
+    passages,
+    seed,
+)
+
+NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)
+"""The last noon in Paris before NOW."""
+
+
+@pytest.fixture
+def conn(migrated_database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(migrated_database_url, autocommit=True) as found:
+        yield found
+
+
+@pytest.fixture
+def ids(conn: psycopg.Connection) -> dict[str, int]:
+    return seed(conn)
+
+
+@pytest.fixture
+async def pool(
+    migrated_database_url: str, ids: dict[str, int]
+) -> AsyncIterator[AsyncConnectionPool]:
+    async with AsyncConnectionPool(
+        migrated_database_url, min_size=1, kwargs={"autocommit": True}, open=False
+    ) as found:
+        yield found
+
+
+def _count_road(conn: psycopg.Connection, ids: dict[str, int], *, days: int, cars: int) -> None:
+    """`cars` every quarter of an hour of the days before the last noon."""
+    start = NOON - timedelta(days=days)
+    quarters = [(start + timedelta(minutes=15 * i), cars) for i in range(days * 96)]
+    passages(conn, ids["centre/road"], quarters, window_s=900)
+
+
+async def _record(pool: AsyncConnectionPool, slug: str) -> GroupRecord:
+    async with pool.connection() as conn:
+        return next(r for r in await store.groups(conn) if r.slug == slug)
+
+
+async def test_one_plan_a_gateway_is_issued_once_while_nothing_changes(
+    pool: AsyncConnectionPool,
+) -> None:
+    async with pool.connection() as conn:
+        first = await service.issue_plans(conn, NOW_US)
+        second = await service.issue_plans(conn, TimeUs(NOW_US + 60 * US_PER_S))
+        plans = await store.latest_plans(conn)
+    assert first == ["gw-centre", "gw-gare"]
+    assert second == []
+    assert set(plans) == set(first)
+
+
+async def test_the_next_noon_brings_the_next_plan(pool: AsyncConnectionPool) -> None:
+    async with pool.connection() as conn:
+        await service.issue_plans(conn, NOW_US)
+        later = TimeUs(NOW_US + 3 * 3600 * US_PER_S)
+        assert len(await service.issue_plans(conn, later)) == 2
+
+
+async def test_quiet_counted_nights_dim_the_group_with_the_counter_only(
+    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+) -> None:
+    _count_road(conn, ids, days=15, cars=1)
+    async with pool.connection() as writer:
+        await service.issue_plans(writer, NOW_US)
+        centre = await store.latest_plan(writer, ids["gateway:centre"])
+        gare = await store.latest_plan(writer, ids["gateway:gare"])
+    night = from_datetime(datetime(2026, 11, 23, 1, tzinfo=UTC))
+    assert centre is not None
+    assert gare is not None
+    assert level_at(centre, centre.groups[0], night, clock_sure=True).level_pct == 50.0
+    assert level_at(gare, gare.groups[0], night, clock_sure=True).level_pct == 100.0
+    assert len(centre.groups[0].devices) == LAMPS
+
+
+async def test_hours_with_a_hole_or_a_fault_are_not_counted(
+    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+) -> None:
+    road = ids["centre/road"]
+    passages(conn, road, minutes(NOON - timedelta(hours=3), [2] * 180))
+    conn.execute(
+        "delete from passage_reading where device_id = %s and t between %s and %s",
+        (road, NOON - timedelta(minutes=170), NOON - timedelta(minutes=168)),
+    )
+    conn.execute(
+        "update passage_reading set status = 1 where device_id = %s and t = %s",
+        (road, NOON - timedelta(minutes=90)),
+    )
+    async with pool.connection() as reader:
+        found = await store.hour_counts(reader, road, since=NOON - timedelta(days=1), until=NOON)
+    assert [(c.t_us, c.count) for c in found] == [(from_datetime(NOON - timedelta(hours=1)), 120)]
+
+
+async def test_energy_is_the_feeders_difference_with_resets_against_the_named_baseline(
+    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+) -> None:
+    start = NOON - timedelta(days=1)
+    rising = [(start + timedelta(minutes=i), 1_000 + i) for i in range(720)]
+    again = [(start + timedelta(minutes=i), i - 720) for i in range(720, 1440)]
+    feeder_energy(conn, ids["centre/feeder"], rising + again)
+    found = await _nights(pool, "rue-centre", 2)
+    whole, running = found
+    assert whole.night == date(2026, 11, 19)
+    assert whole.meter is Meter.FEEDER
+    assert whole.measured_wh == 719 + 719
+    assert whole.resets == 1
+    assert whole.baseline_name == BASELINE
+    assert whole.complete
+    assert whole.coverage_pct == pytest.approx(100.0, abs=0.1)
+    assert whole.baseline_wh == pytest.approx(110 * LAMPS * 15, rel=0.03)
+    assert whole.saving_pct is not None
+    assert running.measured_wh is None
+    assert not running.complete
+
+
+async def test_two_groups_on_one_feeder_are_metered_by_their_lamps(
+    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+) -> None:
+    conn.execute(
+        "insert into lighting_group (territory_id, gateway_id, slug, name, rated_power_w,"
+        " baseline_power_w, baseline_name) values (%s, %s, 'rue-basse', 'Rue basse', 45, 110, 'x')",
+        (ids["territory"], ids["gateway:centre"]),
+    )
+    record = await _record(pool, "rue-centre")
+    assert record.feeder_ids == ()
+    (night,) = await _nights(pool, "rue-centre", 1)
+    assert night.measured_wh is None
+
+
+async def test_silent_lamps_are_no_part_of_the_present_state(
+    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+) -> None:
+    lamps = [ids[f"centre/lamp-{i:02d}"] for i in range(LAMPS)]
+    lamp_rows(conn, lamps[:3], [(NOW - timedelta(minutes=1), 75.0, 30.0)])
+    lamp_rows(conn, lamps[3:], [(NOW - timedelta(minutes=11), 100.0, 45.0)])
+    async with pool.connection() as reader:
+        states = await service.states(reader, NOW_US)
+    state = states[ids["group:centre"]]
+    assert (state.lamps, state.reporting, state.power_w) == (4, 3, 90.0)
+    assert (state.level_pct, state.level_min_pct, state.level_max_pct) == (75.0, 75.0, 75.0)
+    assert states[ids["group:gare"]].level_pct is None
+
+
+async def test_superseded_plans_are_forgotten_after_a_year_but_never_the_last(
+    pool: AsyncConnectionPool,
+) -> None:
+    later = TimeUs(NOW_US + 10 * 86_400 * US_PER_S)
+    far = TimeUs(NOW_US + 400 * 86_400 * US_PER_S)
+    async with pool.connection() as conn:
+        await service.issue_plans(conn, NOW_US)
+        await service.issue_plans(conn, later)
+        assert await service.drop_old_plans(conn, later) == 0
+        assert await service.drop_old_plans(conn, far) == 2
+        assert len(await store.latest_plans(conn)) == 2
+
+
+async def _nights(pool: AsyncConnectionPool, slug: str, nights: int) -> list[NightEnergy]:
+    record = await _record(pool, slug)
+    async with pool.connection() as conn:
+        return await service.energy(conn, record, last_nights=nights, now_us=NOW_US)
