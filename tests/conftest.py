@@ -24,9 +24,10 @@ from tests.services.debian_tree import TreeError
 from tests.services.mosquitto import Broker, ExistingBroker
 from tests.services.postgres import Cluster
 from tests.services.process import free_port
+from tests.services.programs import Programs
 
 DATABASE_FIXTURES = {"database_url", "migrated_database_url", "cluster"}
-BROKER_FIXTURES = {"broker", "own_broker"}
+BROKER_FIXTURES = {"broker", "own_broker", "broker_programs"}
 
 _missing = pytest.StashKey[str]()
 _names = count(1)
@@ -134,16 +135,23 @@ def _database(cluster: Cluster, *, template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def broker(pytestconfig: pytest.Config) -> Iterator[Broker | ExistingBroker]:
+def broker_programs(pytestconfig: pytest.Config) -> Programs:
+    """Where Mosquitto comes from, for tests that start their own."""
+    try:
+        return mosquitto.find_programs()
+    except TreeError as error:
+        _give_up(pytestconfig, error)
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker | ExistingBroker]:
     """The MQTT 5 broker of the session: `.host`, `.port`, `.url`. Tests use topics of their own."""
     url = os.environ.get("ECLOR_TEST_BROKER_URL")
     with ExitStack() as stack:
         found: Broker | ExistingBroker
         if url is None:
-            try:
-                found = stack.enter_context(mosquitto.running())
-            except TreeError as error:
-                _give_up(pytestconfig, error)
+            programs: Programs = request.getfixturevalue("broker_programs")
+            found = stack.enter_context(mosquitto.running(programs))
         else:
             parts = urlsplit(url)
             found = ExistingBroker(host=parts.hostname or "127.0.0.1", port=parts.port or 1883)
@@ -151,13 +159,9 @@ def broker(pytestconfig: pytest.Config) -> Iterator[Broker | ExistingBroker]:
 
 
 @pytest.fixture
-def own_broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
+def own_broker(broker_programs: Programs) -> Iterator[Broker]:
     """A broker of the test's own, with persistence, which it may `stop()` and `start()` again."""
-    with ExitStack() as stack:
-        try:
-            found = stack.enter_context(mosquitto.running(persistence=True))
-        except TreeError as error:
-            _give_up(pytestconfig, error)
+    with mosquitto.running(broker_programs, persistence=True) as found:
         yield found
 
 

@@ -17,8 +17,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from protocols import topics
 from protocols.ids import Lane, gateway_id
-from tests.services import mosquitto
 from tests.services.process import Server, accepts_connections, free_port
+from tests.services.programs import Programs
 
 CONFIG = Path(__file__).parents[2] / "config/mosquitto"
 HERE = gateway_id("cab-here")
@@ -50,9 +50,9 @@ class Peer:
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+def port(broker_programs: Programs) -> Iterator[int]:
     """A Mosquitto with the shipped files; only its paths and its port are the test's."""
-    programs = mosquitto.find_programs()
+    programs = broker_programs
     with tempfile.TemporaryDirectory(prefix="eclor-mq-", ignore_cleanup_errors=True) as place:
         Path(place).chmod(0o755)
         home = Path(place) / "home"

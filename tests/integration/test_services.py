@@ -62,8 +62,7 @@ def test_a_broker_comes_back_on_its_port(own_broker: Broker) -> None:
     assert accepts_connections(own_broker.port)
 
 
-@pytest.mark.database
-@pytest.mark.broker
+@pytest.mark.usefixtures("cluster", "broker_programs")
 def test_no_server_survives_a_killed_owner() -> None:
     owner = subprocess.Popen(
         [sys.executable, "-m", "tests.services"],

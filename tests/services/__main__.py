@@ -34,7 +34,8 @@ def main() -> int:
 
 
 def _run(edition: str) -> int:
-    with postgres.running(edition) as cluster, mosquitto.running() as broker:
+    programs = mosquitto.find_programs()
+    with postgres.running(edition) as cluster, mosquitto.running(programs) as broker:
         url = cluster.create("eclor")
         print(f"PostgreSQL ({cluster.edition}, {cluster.origin}) and Mosquitto ({broker.origin}):")
         print(f"export ECLOR_DATABASE_URL='{url}'")

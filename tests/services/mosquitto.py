@@ -74,9 +74,8 @@ def find_programs() -> Programs:
 
 
 @contextmanager
-def running(*, persistence: bool = False) -> Iterator[Broker]:
+def running(programs: Programs, *, persistence: bool = False) -> Iterator[Broker]:
     """A new broker on a free port of the loopback; its files go with it."""
-    programs = find_programs()
     with tempfile.TemporaryDirectory(prefix="eclor-mq-", ignore_cleanup_errors=True) as place:
         Path(place).chmod(0o755)
         home = Path(place) / "home"
