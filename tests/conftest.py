@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.services import mosquitto, postgres
-from tests.services.debian_tree import TreeError
 from tests.services.mosquitto import Broker, ExistingBroker
 from tests.services.postgres import Cluster
 from tests.services.process import free_port
 from tests.services.programs import Programs
+from tests.services.tools import UnavailableError
 
 DATABASE_FIXTURES = {"database_url", "migrated_database_url", "cluster"}
 BROKER_FIXTURES = {"broker", "own_broker", "broker_programs"}
@@ -66,7 +66,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             postgres.programs_for(_edition())
         if "broker" in marks and "ECLOR_TEST_BROKER_URL" not in os.environ:
             mosquitto.find_programs()
-    except TreeError as error:
+    except UnavailableError as error:
         session.config.stash[_missing] = str(error)
 
 
@@ -80,7 +80,7 @@ def pytest_terminal_summary(
         )
 
 
-def _give_up(config: pytest.Config, error: TreeError) -> NoReturn:
+def _give_up(config: pytest.Config, error: UnavailableError) -> NoReturn:
     config.stash[_missing] = str(error)
     if os.environ.get("CI") == "true":
         pytest.fail(str(error), pytrace=False)
@@ -95,7 +95,7 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
         if url is None:
             try:
                 found = stack.enter_context(postgres.running(_edition()))
-            except TreeError as error:
+            except UnavailableError as error:
                 _give_up(pytestconfig, error)
         else:
             found = Cluster(edition="existing", origin="ECLOR_TEST_DATABASE_URL", url=url)
@@ -139,7 +139,7 @@ def broker_programs(pytestconfig: pytest.Config) -> Programs:
     """Where Mosquitto comes from, for tests that start their own."""
     try:
         return mosquitto.find_programs()
-    except TreeError as error:
+    except UnavailableError as error:
         _give_up(pytestconfig, error)
 
 

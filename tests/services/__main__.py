@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-from tests.services import debian_tree, mosquitto, postgres
+from tests.services import mosquitto, postgres, tools
 from tests.services.process import ServiceError
 
 
@@ -26,9 +26,10 @@ def main() -> int:
         if arguments.prepare:
             postgres.programs_for(arguments.edition)
             mosquitto.find_programs()
+            tools.require(tools.FOREIGN_CLIENTS)
             return 0
         return _run(arguments.edition)
-    except (debian_tree.TreeError, ServiceError) as error:
+    except (tools.UnavailableError, ServiceError) as error:
         print(f"eclor: {error}", file=sys.stderr)
         return 1
 

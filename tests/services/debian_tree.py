@@ -17,22 +17,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.services.tools import UnavailableError, require
+
 SUITE = "trixie"
 PACKAGES = ("postgresql-17-timescaledb", "mosquitto")
-TOOLS = {"mmdebstrap": "mmdebstrap", "bwrap": "bubblewrap"}
-
-
-class TreeError(RuntimeError):
-    """The tree cannot be had on this machine; the message names the remedy."""
+RUNNER = {"bwrap": "bubblewrap"}
+BUILDER = {"mmdebstrap": "mmdebstrap"}
 
 
 def prepare() -> Path:
     """The complete tree; builds it when it is not there yet."""
     tree = _place()
     if tree.is_dir():
-        _require({"bwrap": "bubblewrap"})
+        require(RUNNER)
         return tree
-    _require(TOOLS)
+    require(RUNNER | BUILDER)
     tree.parent.mkdir(parents=True, exist_ok=True)
     with _only_builder(tree.parent):
         if not tree.is_dir():
@@ -44,24 +43,6 @@ def _place() -> Path:
     key = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:12]
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "eclor" / "trees" / f"{SUITE}-{platform.machine()}-{key}"
-
-
-def _require(tools: dict[str, str]) -> None:
-    """Install what is missing as root on Debian; else say what to install."""
-    missing = sorted(package for tool, package in tools.items() if shutil.which(tool) is None)
-    if not missing:
-        return
-    install = f"apt-get install {' '.join(missing)}"
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise TreeError(f"TimescaleDB and Mosquitto need tools that are missing: {install}")
-    print(f"eclor: missing test tools: {install}", file=sys.stderr, flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", *missing]):
-        done = subprocess.run(
-            ["apt-get", *words], env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise TreeError(f"apt-get {' '.join(words)} failed:\n{done.stderr[-2000:]}")
 
 
 @contextmanager
@@ -85,5 +66,7 @@ def _build(tree: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise TreeError(f"mmdebstrap failed with status {done.returncode}:\n{done.stderr[-2000:]}")
+        raise UnavailableError(
+            f"mmdebstrap failed with status {done.returncode}:\n{done.stderr[-2000:]}"
+        )
     unfinished.rename(tree)

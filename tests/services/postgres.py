@@ -75,7 +75,7 @@ class Cluster:
 
 
 def programs_for(edition: str) -> Programs:
-    """The programs of EDITION; raises TreeError where TimescaleDB cannot be had."""
+    """The programs of EDITION; raises UnavailableError where TimescaleDB cannot be had."""
     match edition:
         case "plain":
             return WheelPrograms()
