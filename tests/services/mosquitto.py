@@ -69,7 +69,7 @@ class ExistingBroker:
 
 
 def find_programs() -> Programs:
-    """Mosquitto of this machine or of the Debian tree; raises UnavailableError where there is none."""
+    """Mosquitto of this machine or of the Debian tree; UnavailableError where there is neither."""
     return installed_mosquitto() or TreePrograms(debian_tree.prepare(), "mosquitto")
 
 
