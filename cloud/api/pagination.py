@@ -10,7 +10,8 @@ from typing import Annotated
 import msgspec
 from fastapi import Query, Request
 
-from cloud.api.problems import Fault, invalid
+from cloud.api.faults import Fault
+from cloud.api.problems import invalid
 
 MAX_CURSOR = 400
 Cursor = Annotated[

@@ -7,7 +7,7 @@ Faults of a document are listed one by one in `errors`, each with where it is an
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +19,7 @@ from psycopg_pool import PoolTimeout, TooManyRequests
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from cloud.api.faults import Fault
 from cloud.errors import Retriable
 
 log = logging.getLogger("eclor.api")
@@ -26,17 +27,6 @@ log = logging.getLogger("eclor.api")
 MEDIA_TYPE = "application/problem+json"
 MAX_LISTED = 500
 """Faults listed in one answer; the detail says how many there were."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with a request: where, what was given, what is wrong, what to do."""
-
-    pointer: str
-    key: str
-    value: object
-    fault: str
-    remedy: str = ""
 
 
 class FaultForm(BaseModel):

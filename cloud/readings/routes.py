@@ -18,7 +18,8 @@ from cloud.api import pagination
 from cloud.api.auth import Principal, Scope, require, require_sight
 from cloud.api.deps import Connection
 from cloud.api.etag import PRIVATE, tagged
-from cloud.api.problems import Fault, invalid, openapi_responses
+from cloud.api.faults import Fault
+from cloud.api.problems import invalid, openapi_responses
 from cloud.readings import store
 from cloud.readings.model import MAX_MISSING_RANGES, GatewayLedger, Position, Row, Selection
 from cloud.registry import store as registry

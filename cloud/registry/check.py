@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo, available_timezones
 
-from cloud.api.problems import Fault
+from cloud.api.faults import Fault
 from cloud.registry.model import (
     SECTIONS,
     WORDS,

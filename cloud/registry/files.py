@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloud.api.problems import Fault
+from cloud.api.faults import Fault
 from cloud.registry import toml
 from cloud.registry.model import SECTIONS, WORDS
 

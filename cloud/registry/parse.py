@@ -11,7 +11,8 @@ from typing import Any
 import pydantic_core
 from pydantic import ValidationError
 
-from cloud.api.problems import Fault, fault_of
+from cloud.api.faults import Fault
+from cloud.api.problems import fault_of
 from cloud.registry.check import Formed, Known, check
 from cloud.registry.model import SECTIONS, Document, TypeAdapter
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from cloud.api.problems import Fault
+from cloud.api.faults import Fault
 from cloud.audit import store as audit
 from cloud.audit.model import Event
 from cloud.registry import store
