@@ -37,6 +37,10 @@ class MigrationError(CloudError):
     """Migrations cannot be applied; the message says which file and what to do."""
 
 
+class AddressTaken(CloudError):  # noqa: N818 - stands beside BrokerRefused
+    """The API cannot listen on its address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with the configuration: where, what was found, what to do."""

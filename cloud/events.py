@@ -93,10 +93,12 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def configure(*, verbose: bool, environment: Mapping[str, str]) -> None:
-    """Log to stderr: JSON under systemd (JOURNAL_STREAM is set), words elsewhere."""
+    """Log to stderr: JSON under systemd (JOURNAL_STREAM is set), words elsewhere.
+
+    Libraries speak from WARNING on, Eclor from INFO (DEBUG if `verbose`).
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if "JOURNAL_STREAM" in environment else _Terminal())
-    root = logging.getLogger(_ROOT)
-    root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if verbose else logging.INFO)
-    root.propagate = False
+    logging.getLogger().handlers[:] = [handler]
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger(_ROOT).setLevel(logging.DEBUG if verbose else logging.INFO)

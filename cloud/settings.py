@@ -61,6 +61,7 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     undeclared_devices: Annotated[int, Meta(ge=0, le=10_000)] = 256
     points_per_gateway: Annotated[int, Meta(ge=0, le=100_000)] = 4_096
     quarantine_rows: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    statement_timeout_s: Seconds = 20.0
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -205,6 +206,9 @@ def _take_secret(
 ) -> None:
     """Let environment or credential override the URL of a section, and check it."""
     variable = _SECRETS[name]
+    if "url" in section and _password(name, section["url"]):
+        remedy = f"holds a password; set it in {variable} instead"
+        faults.append(Fault(source, f"{name}.url", "(hidden)", remedy))
     credential = Path(environment.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / f"{name}-url"
     if url := environment.get(variable):
         section["url"], source, key = url, "environment", variable
@@ -212,10 +216,6 @@ def _take_secret(
         section["url"], source, key = credential.read_text().strip(), str(credential), "content"
     else:
         key = f"{name}.url"
-        if "url" in section and _password(name, section["url"]):
-            faults.append(
-                Fault(source, key, "(hidden)", f"holds a password; set it in {variable} instead")
-            )
     if "url" in section and (fault := _url_fault(name, section["url"])):
         shown = "(hidden)" if _password(name, section["url"]) else section["url"]
         faults.append(Fault(source, key, shown, fault))

@@ -27,9 +27,10 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """The role does its work (again); the first time also READY."""
-        self._ready = True
+        if self._ready and status == self._status:
+            return
         self._send("READY=1", f"STATUS={status}")
-        self._status = status
+        self._ready, self._status = True, status
 
     def waiting(self, status: str) -> None:
         """A dependency is away: say so, and ask for patience while starting."""

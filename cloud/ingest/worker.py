@@ -82,6 +82,7 @@ class Worker:
         self._notifier = notifier
         self._events = events
         self._backoff = backoff or Backoff()
+        self._told = ""  # the outage that was logged last: one line each, not one an attempt
 
     def run(self) -> None:
         """Serve until told to stop; wait and try again while database or broker is away.
@@ -103,7 +104,8 @@ class Worker:
 
     def _serve(self) -> None:
         settings = self._settings
-        with connect(settings.database, role="ingest") as conn:
+        timeout_s = settings.ingest.statement_timeout_s
+        with connect(settings.database, role="ingest", statement_timeout_s=timeout_s) as conn:
             _require_migrated(conn)
             session = Session(settings.broker, worker=settings.ingest.worker, clock=self._clock)
             with session:
@@ -114,6 +116,7 @@ class Worker:
                     session_present=session.session_present,
                 )
                 self._backoff.reset()
+                self._told = ""
                 self._notifier.ready(f"taking batches from {address}")
                 self._take_over(conn, session)
 
@@ -146,7 +149,9 @@ class Worker:
     def _pause(self, event: Event, exc: Exception) -> None:
         """Wait a jittered while, feeding the watchdog: waiting for a dependency is no hang."""
         delay_s = self._backoff.next_s()
-        self._events.record(event, detail=str(exc), retry_s=round(delay_s, 1))
+        if str(exc) != self._told:
+            self._told = str(exc)
+            self._events.record(event, detail=str(exc), retry_s=round(delay_s, 1))
         until_s = self._clock.monotonic_s() + delay_s
         while (left_s := until_s - self._clock.monotonic_s()) > 0 and not self._stop.is_set():
             self._notifier.waiting(str(exc))

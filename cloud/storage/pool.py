@@ -12,15 +12,20 @@ from cloud.errors import DatabaseUnavailable
 from cloud.settings import Api, Database
 
 
-def connect(database: Database, *, role: str) -> psycopg.Connection:
-    """A connection of its own for a writer or a job, in autocommit; DatabaseUnavailable if away."""
+def connect(
+    database: Database, *, role: str, statement_timeout_s: float | None = None
+) -> psycopg.Connection:
+    """A connection of its own for a writer or a job, in autocommit; DatabaseUnavailable if away.
+
+    A statement may take `statement_timeout_s`, by default what `database` says.
+    """
     try:
         return psycopg.connect(
             database.url,
             autocommit=True,
             connect_timeout=database.connect_timeout_s,
             application_name=f"eclor {role}",
-            options=_options(database.url, database.statement_timeout_s),
+            options=_options(database.url, statement_timeout_s or database.statement_timeout_s),
         )
     except psycopg.OperationalError as exc:
         raise DatabaseUnavailable(unreachable(database.url, exc)) from exc

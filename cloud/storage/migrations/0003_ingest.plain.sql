@@ -17,7 +17,10 @@ begin
         part := format('%s_p%s', reading_table, to_char(lower at time zone 'UTC', 'YYYYMMDD'));
         continue when to_regclass(quote_ident(part)) is not null;
         perform pg_advisory_xact_lock(hashtext('eclor partitions'));
-        continue when to_regclass(quote_ident(part)) is not null;
+        -- Look into the table itself: to_regclass may answer from a cache that is older than the lock.
+        continue when exists (select from pg_class
+                              where relname = part
+                                and relnamespace = current_schema()::regnamespace);
         execute format('create table %I (like %I including all)', part, reading_table);
         execute format('alter table %I attach partition %I for values from (%L) to (%L)',
                        reading_table, part, lower, lower + step);

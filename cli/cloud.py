@@ -1,0 +1,210 @@
+"""`eclor cloud`: the database and the roles of the cloud side."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from cloud.settings import Settings
+    from cloud.storage.doctor import Diagnosis
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class ConfigurationFault(click.ClickException):
+    """Every fault of the settings, one a line; exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True)
+
+
+class Failure(click.ClickException):
+    """The thing itself failed; exit code 1."""
+
+
+def _common(command: _F) -> _F:
+    """The options of every command of the group."""
+    config = click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Settings file.  [default: $ECLOR_CONFIG, else /etc/eclor/cloud.toml if it exists]",
+    )
+    verbose = click.option("--verbose", is_flag=True, help="Log also what is normal.")
+    return config(verbose(command))
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("cloud")
+def cloud() -> None:
+    """Ingest, API and jobs of a territory, and their database.
+
+    The database and the broker are named by ECLOR_DATABASE_URL and ECLOR_BROKER_URL.
+    """
+
+
+@cloud.command()
+@_common
+@_JSON
+def migrate(*, config: Path | None, verbose: bool, as_json: bool) -> None:
+    """Bring the database up to date; does nothing when it is.
+
+    \b
+    Example:
+      ECLOR_DATABASE_URL=postgresql://eclor@localhost/eclor eclor cloud migrate
+    """
+    from cloud.storage.migrate import migrate as bring_up_to_date
+
+    settings = _settings(config, verbose=verbose)
+    report = _run(
+        lambda: bring_up_to_date(settings.database.url, edition=settings.database.edition)
+    )
+    if as_json:
+        shown = {
+            "edition": report.edition.value,
+            "version": report.version,
+            "applied": report.applied,
+        }
+        click.echo(json.dumps(shown))
+        return
+    for label in report.applied:
+        click.echo(f"applied {label}")
+    click.echo(f"database is at migration {report.version:04d} ({report.edition})")
+
+
+@cloud.command()
+@_common
+@click.option("--worker", type=click.IntRange(0, 99), help="Number of this worker, its own.")
+def ingest(*, config: Path | None, verbose: bool, worker: int | None) -> None:
+    """Take batches from the broker into the database.
+
+    \b
+    Example, two workers that share the work:
+      eclor cloud ingest --worker 0 & eclor cloud ingest --worker 1
+    """
+    import msgspec
+
+    from cloud import roles
+
+    settings = _settings(config, verbose=verbose)
+    if worker is not None:
+        own = msgspec.structs.replace(settings.ingest, worker=worker)
+        settings = msgspec.structs.replace(settings, ingest=own)
+    _run(lambda: roles.ingest(settings))
+
+
+@cloud.command()
+@_common
+def api(*, config: Path | None, verbose: bool) -> None:
+    """Serve the HTTP API and the portal.
+
+    \b
+    Example:
+      eclor cloud api --config /etc/eclor/cloud.toml
+    """
+    from cloud import roles
+
+    settings = _settings(config, verbose=verbose)
+    _run(lambda: roles.api(settings))
+
+
+@cloud.command()
+@_common
+def jobs(*, config: Path | None, verbose: bool) -> None:
+    """Run the scheduled jobs: partitions, plans, waits.
+
+    \b
+    Example:
+      eclor cloud jobs --config /etc/eclor/cloud.toml
+    """
+    from cloud import roles
+
+    settings = _settings(config, verbose=verbose)
+    _run(lambda: roles.jobs(settings))
+
+
+@cloud.command()
+@_common
+def up(*, config: Path | None, verbose: bool) -> None:
+    """Migrate, then run ingest, API and jobs in one process, for a small territory.
+
+    \b
+    Example:
+      eclor cloud up --config /etc/eclor/cloud.toml
+    """
+    from cloud import roles
+
+    settings = _settings(config, verbose=verbose)
+    _run(lambda: roles.everything(settings))
+
+
+@cloud.command()
+@_common
+@_JSON
+def doctor(*, config: Path | None, verbose: bool, as_json: bool) -> None:
+    """Say which database this is, what state it is in and what follows.
+
+    \b
+    Example:
+      eclor cloud doctor --json
+    """
+    from cloud.storage.doctor import diagnose
+    from cloud.storage.pool import connect
+
+    settings = _settings(config, verbose=verbose)
+
+    def look() -> Diagnosis:
+        with connect(settings.database, role="doctor") as conn:
+            return diagnose(conn)
+
+    diagnosis = _run(look)
+    if as_json:
+        click.echo(json.dumps(diagnosis.as_json()))
+    else:
+        _show(diagnosis)
+    if not diagnosis.healthy:
+        raise SystemExit(1)
+
+
+def _show(diagnosis: Diagnosis) -> None:
+    timescale = diagnosis.timescaledb
+    extension = f", TimescaleDB {timescale} ({diagnosis.licence})" if timescale else ""
+    click.echo(f"PostgreSQL {diagnosis.postgres}{extension}")
+    for finding in diagnosis.findings:
+        click.echo(f"{finding.level:8}{finding.text}")
+
+
+def _settings(path: Path | None, *, verbose: bool) -> Settings:
+    """Settings and log of a role; every fault at once, exit code 2."""
+    from cloud import events
+    from cloud.errors import SettingsError
+    from cloud.settings import load
+
+    try:
+        settings = load(path, environment=os.environ)
+    except SettingsError as exc:
+        raise ConfigurationFault(str(exc)) from exc
+    events.configure(verbose=verbose, environment=os.environ)
+    return settings
+
+
+_T = TypeVar("_T")
+
+
+def _run(role: Callable[[], _T]) -> _T:
+    """Run it; what a user or operator can repair is one line, exit code 1."""
+    from cloud.errors import CloudError
+
+    try:
+        return role()
+    except CloudError as exc:
+        raise Failure(str(exc)) from exc

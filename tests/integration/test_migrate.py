@@ -1,0 +1,244 @@
+"""Migrations on the edition under test: forward only, once, never half."""
+
+import os
+import threading
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from cloud.errors import DatabaseUnavailable, MigrationError
+from cloud.storage import editions, migrate
+from cloud.storage.doctor import diagnose
+from cloud.storage.editions import DAY_US, Edition, Offer
+from cloud.storage.migrate import Migration
+from cloud.storage.tables import TABLES
+from protocols.quantities import KINDS, Kind
+from tests.integration.deliveries import NOW_US
+
+SQL_NAMES = {
+    "timestamp with time zone": "timestamptz",
+    "integer": "int4",
+    "smallint": "int2",
+    "bigint": "int8",
+    "real": "float4",
+    "double precision": "float8",
+    "text": "text",
+}
+
+
+def steps(url: str) -> tuple[Migration, ...]:
+    with psycopg.connect(url) as conn:
+        form = editions.recorded(conn)
+    assert form is not None
+    return migrate.available(form)
+
+
+def columns(conn: psycopg.Connection, table: str) -> list[tuple[str, str, str | None]]:
+    """Name, type and comment of each column, in order."""
+    rows = conn.execute(
+        "select attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum)"
+        " from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped"
+        " order by attnum",
+        (table,),
+    )
+    return [(name, SQL_NAMES[kind], comment) for name, kind, comment in rows]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_tables_have_the_columns_types_and_units_that_protocols_declares(
+    migrated_database_url: str, kind: Kind
+) -> None:
+    table = TABLES[kind]
+    declared = {column.name: column for column in KINDS[kind].columns}
+    with psycopg.connect(migrated_database_url) as conn:
+        for name in (table.name, table.latest):
+            found = columns(conn, name)
+            assert [(n, sql) for n, sql, _ in found] == [(c.name, c.sql) for c in table.columns]
+            for column, _, comment in found:
+                if column in declared:
+                    spec = declared[column]
+                    assert comment == f"[{spec.unit}] {spec.doc}", f"{name}.{column}"
+
+
+def test_every_reading_table_has_its_row_in_raw_store(migrated_database_url: str) -> None:
+    with psycopg.connect(migrated_database_url) as conn:
+        found = conn.execute("select kind, table_name from raw_store order by kind").fetchall()
+    assert found == [(int(kind), TABLES[kind].name) for kind in Kind]
+
+
+def test_latest_tables_leave_room_for_updates_in_place(migrated_database_url: str) -> None:
+    with psycopg.connect(migrated_database_url) as conn:
+        for table in TABLES.values():
+            row = conn.execute(
+                "select reloptions from pg_class where oid = %s::regclass", (table.latest,)
+            ).fetchone()
+            assert row == (["fillfactor=50"],)
+
+
+def test_the_edition_is_the_one_that_the_server_has(migrated_database_url: str) -> None:
+    wanted = os.environ.get("ECLOR_TEST_EDITION")
+    with psycopg.connect(migrated_database_url) as conn:
+        offered = editions.offer(conn)
+        expected = Edition.TIMESCALE if offered.timescale_loaded else Edition.PLAIN
+        assert editions.recorded(conn) is expected
+    assert wanted in (None, expected)
+
+
+def test_migrate_twice_does_nothing_the_second_time(database_url: str) -> None:
+    first = migrate.migrate(database_url)
+    assert first.applied == tuple(step.label for step in steps(database_url))
+    assert migrate.migrate(database_url) == replace(first, applied=())
+
+
+def test_migrators_at_the_same_time_apply_each_step_once(database_url: str) -> None:
+    reports: list[migrate.Report] = []
+    threads = [
+        threading.Thread(target=lambda: reports.append(migrate.migrate(database_url)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(len(report.applied) for report in reports) == [0, 0, len(steps(database_url))]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_earlier_database_with_data_is_upgraded(database_url: str, version: int) -> None:
+    migrate.migrate(database_url, migrations=[])
+    older = [step for step in steps(database_url) if step.version <= version]
+    migrate.migrate(database_url, migrations=older)
+    with psycopg.connect(database_url) as conn:
+        conn.execute("insert into territory (slug, name) values ('longwy', 'Longwy')")
+    report = migrate.migrate(database_url)
+    assert len(report.applied) == len(steps(database_url)) - version
+    with psycopg.connect(database_url) as conn:
+        assert conn.execute("select slug from territory").fetchall() == [("longwy",)]
+
+
+def test_a_changed_file_is_refused(database_url: str) -> None:
+    migrate.migrate(database_url)
+    first, *rest = steps(database_url)
+    with pytest.raises(MigrationError, match="0001_registry was changed after it ran"):
+        migrate.migrate(database_url, migrations=[replace(first, sql="select 1"), *rest])
+
+
+def test_a_newer_database_is_refused(database_url: str) -> None:
+    migrate.migrate(database_url)
+    known = steps(database_url)
+    migrate.migrate(database_url, migrations=[*known, Migration(9999, "future", "select 1")])
+    with pytest.raises(MigrationError, match="9999_future"):
+        migrate.migrate(database_url)
+
+
+def test_a_step_numbered_below_the_newest_is_refused(database_url: str) -> None:
+    migrate.migrate(database_url)
+    known = steps(database_url)
+    migrate.migrate(database_url, migrations=[*known, Migration(900, "late", "select 1")])
+    late = [*known, Migration(899, "early", "select 1"), Migration(900, "late", "select 1")]
+    with pytest.raises(MigrationError, match="next free number"):
+        migrate.migrate(database_url, migrations=late)
+
+
+def test_a_failing_step_leaves_no_trace(database_url: str) -> None:
+    migrate.migrate(database_url)
+    known = steps(database_url)
+    broken = Migration(900, "broken", "create table half (); select nonsense;")
+    with pytest.raises(MigrationError, match="0900_broken failed"):
+        migrate.migrate(database_url, migrations=[*known, broken])
+    with psycopg.connect(database_url) as conn:
+        assert conn.execute("select to_regclass('half')").fetchone() == (None,)
+    assert migrate.migrate(database_url).applied == ()
+
+
+def test_the_edition_of_a_database_cannot_be_changed(database_url: str) -> None:
+    made = migrate.migrate(database_url)
+    other = next(edition for edition in Edition if edition is not made.edition)
+    with pytest.raises(MigrationError, match="cannot be changed"):
+        migrate.migrate(database_url, edition=other)
+
+
+def test_a_server_with_the_extension_may_hold_a_plain_database(database_url: str) -> None:
+    assert migrate.migrate(database_url, edition="plain").edition is Edition.PLAIN
+
+
+def test_an_absent_server_is_told_in_one_line(unused_port: int) -> None:
+    with pytest.raises(DatabaseUnavailable, match="ECLOR_DATABASE_URL") as caught:
+        migrate.migrate(f"postgresql://eclor:geheim@127.0.0.1:{unused_port}/eclor")
+    assert "\n" not in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+def test_an_extension_that_is_not_loaded_is_no_oversight() -> None:
+    installed = Offer("17.5", "2.19.3", timescale_loaded=False, licence=None)
+    with pytest.raises(MigrationError, match="shared_preload_libraries"):
+        editions.choose(installed, "auto")
+    assert editions.choose(installed, "plain") is Edition.PLAIN
+    with pytest.raises(MigrationError, match="has no TimescaleDB"):
+        editions.choose(replace(installed, timescale=None), "timescale")
+
+
+def rows_at(conn: psycopg.Connection, *days: int) -> None:
+    for day in days:
+        conn.execute(
+            "insert into light_reading (t, device_id, window_s, quality)"
+            " values (to_timestamp(%s), 1, 60, 0)",
+            ((NOW_US + day * DAY_US) / 1e6,),
+        )
+
+
+def test_dropping_old_partitions_raises_the_floor_and_keeps_the_rest(
+    migrated_database_url: str,
+) -> None:
+    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
+        days = range(-5, 1)
+        editions.ensure_partitions(conn, [Kind.LIGHT], [NOW_US + d * DAY_US for d in days])
+        rows_at(conn, *days)
+        floor_us = NOW_US - NOW_US % DAY_US - 2 * DAY_US
+        assert editions.drop_before(conn, Kind.LIGHT, floor_us) == 3
+        row = conn.execute(
+            "select (select count(*) from light_reading),"
+            " (select extract(epoch from raw_floor)::int8 from raw_store where kind = 1)"
+        ).fetchone()
+        assert row == (3, floor_us // 10**6)
+        assert editions.drop_before(conn, Kind.LIGHT, floor_us - DAY_US) == 0
+        row = conn.execute(
+            "select raw_floor = to_timestamp(%s) from raw_store where kind = 1",
+            (floor_us // 10**6,),
+        ).fetchone()
+        assert row == (True,)
+
+
+def test_partitions_are_made_once_also_by_many_at_the_same_time(
+    migrated_database_url: str,
+) -> None:
+    def make() -> None:
+        with psycopg.connect(migrated_database_url, autocommit=True) as conn:
+            made.append(editions.create_ahead(conn, NOW_US, days=3))
+
+    made: list[int] = []
+    threads = [threading.Thread(target=make) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
+        rows_at(conn, -1, 0, 1, 2, 3)
+        plain = editions.recorded(conn) is Edition.PLAIN
+    assert (sum(made) > 0) is plain
+
+
+def test_doctor_says_the_edition_and_what_follows(migrated_database_url: str) -> None:
+    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
+        diagnosis = diagnose(conn)
+    expected = {"plain": "plain PostgreSQL", "timescale": "TimescaleDB"}[diagnosis.edition or ""]
+    assert diagnosis.findings[0].text.startswith(expected)
+    assert diagnosis.pending == ()
+
+
+def test_doctor_finds_what_is_missing(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        diagnosis = diagnose(conn)
+    assert not diagnosis.healthy
+    assert any("eclor cloud migrate" in finding.text for finding in diagnosis.findings)
