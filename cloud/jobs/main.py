@@ -93,7 +93,7 @@ async def _one_term(
         pool = await stack.enter_async_context(_open_pool(settings))
         publisher = stack.enter_context(PlanPublisher(settings.broker).running())
         runner = JobRunner(all_jobs(settings, pool, clock, publisher), clock)
-        stack.enter_context(runner.running())
+        await stack.enter_async_context(runner.running())
         log.info("jobs_started jobs=%s", ",".join(sorted(runner.tallies)))
         notifier.status(f"running {len(runner.tallies)} jobs")
         lost = await until_lost(lock, stop)

@@ -52,13 +52,18 @@ class PlanPublisher:
             self._client.disconnect()
             self._client.loop_stop()
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there now."""
+        return self._client.is_connected()
+
     async def publish(self, plans: Mapping[GatewayId, tuple[str, bytes]]) -> int:
         """Publish what the broker does not hold yet; the number published.
 
         `plans`: per gateway the hash and the document. BrokerUnavailable while the connection is
         away or does not acknowledge, BrokerRefused where the broker says no.
         """
-        if not self._client.is_connected():
+        if not self.connected:
             where = f"{self._address.host}:{self._address.port}"
             raise BrokerUnavailable(
                 f"broker at {where} is not connected; check that it runs there, and"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,6 +17,9 @@ from cloud.errors import Retriable
 from protocols.time import Clock
 
 log = logging.getLogger("eclor.jobs")
+
+STOP_S = 4.0
+"""Jobs at work when the role stops may finish for so long, then they are cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,14 @@ class JobRunner:
     def __init__(self, jobs: Sequence[Job], clock: Clock) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._clock = clock
+        self._working: set[str] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.tallies = {job.name: Tally() for job in jobs}
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Inside a running event loop; jobs still at work at the end are cancelled."""
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The timer runs inside the context; at its end jobs at work may finish."""
         scheduler = AsyncIOScheduler(timezone=UTC)
         for job in self._jobs.values():
             scheduler.add_job(
@@ -68,11 +74,22 @@ class JobRunner:
         try:
             yield
         finally:
+            scheduler.pause()
+            await self._drain()
             scheduler.shutdown(wait=False)
 
     async def run_once(self, name: str) -> None:
         """One supervised run of a job: timed, bounded, counted, logged."""
-        job, tally = self._jobs[name], self.tallies[name]
+        self._working.add(name)
+        self._idle.clear()
+        try:
+            await self._supervise(self._jobs[name], self.tallies[name])
+        finally:
+            self._working.discard(name)
+            if not self._working:
+                self._idle.set()
+
+    async def _supervise(self, job: Job, tally: Tally) -> None:
         started_s = self._clock.monotonic_s()
         tally.runs += 1
         error: Exception | None = None
@@ -88,9 +105,16 @@ class JobRunner:
         if error:
             text = "job_failed job=%s duration_s=%.3f error=%s"
             trace = error if _is_fault(error) else None
-            log.error(text, name, duration_s, tally.last_error, exc_info=trace)
+            log.error(text, job.name, duration_s, tally.last_error, exc_info=trace)
         else:
-            log.info("job_done job=%s duration_s=%.3f result=%s", name, duration_s, done)
+            log.info("job_done job=%s duration_s=%.3f result=%s", job.name, duration_s, done)
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("jobs_cancelled jobs=%s", ",".join(sorted(self._working)))
 
 
 def _one_line(exc: Exception) -> str:

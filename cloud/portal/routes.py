@@ -35,19 +35,19 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-LanguageParameter = Annotated[Language, Query(alias="lang")]
+LanguageParameter = Annotated[str, Query(alias="lang", max_length=35)]
 
 
-@router.get("/")
-async def read_page(request: Request, language: LanguageParameter = Language.FR) -> Response:
-    """The page in French, German or English."""
-    return await _answer(request, "page.html", language)
+@router.api_route("/", methods=["GET", "HEAD"])
+async def read_page(request: Request, language: LanguageParameter = "fr") -> Response:
+    """The page in French, German or English; in French for any other language."""
+    return await _answer(request, "page.html", _language(language))
 
 
 @router.get("/live")
-async def read_live(request: Request, language: LanguageParameter = Language.FR) -> Response:
+async def read_live(request: Request, language: LanguageParameter = "fr") -> Response:
     """The changing part of the page, for its own script."""
-    return await _answer(request, "live.html", language)
+    return await _answer(request, "live.html", _language(language))
 
 
 @router.get("/static/{digest}/{name}")
@@ -77,6 +77,10 @@ async def _answer(request: Request, template: str, language: Language) -> Respon
         return Response(status_code=304, headers=headers)
     headers["Content-Language"] = language.value
     return Response(body, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def _language(asked: str) -> Language:
+    return Language(asked) if asked in set(Language) else Language.FR
 
 
 def _snapshots(request: Request) -> Snapshots:

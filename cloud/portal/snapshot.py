@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cloud.api.deps import Pool
+from psycopg_pool import AsyncConnectionPool
+
 from cloud.lighting import service as lighting
 from cloud.lighting import store as lighting_store
 from cloud.lighting.energy import NightEnergy
@@ -52,7 +53,7 @@ class Snapshot:
 class Snapshots:
     """Gives the present snapshot; one reader refreshes it, the others wait for that."""
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    def __init__(self, pool: AsyncConnectionPool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
         self._lock = asyncio.Lock()

@@ -49,9 +49,14 @@ CATALOGUE: Mapping[str, tuple[str, str, str]] = {
         "mostly {low} to {high} min",
     ),
     "wait.ahead": (
-        "environ {n} voiture(s) devant",
-        "etwa {n} Auto(s) davor",
-        "about {n} car(s) ahead",
+        "environ {n} voitures devant",
+        "etwa {n} Autos davor",
+        "about {n} cars ahead",
+    ),
+    "wait.ahead.one": (
+        "environ une voiture devant",
+        "etwa ein Auto davor",
+        "about one car ahead",
     ),
     "status.open": ("ouvert", "geöffnet", "open"),
     "status.closed": ("fermé", "geschlossen", "closed"),
@@ -94,6 +99,8 @@ CATALOGUE: Mapping[str, tuple[str, str, str]] = {
         "24 h: Fläche = Leistung, Linie = Stufe, Band = Nacht",
         "24 h: area = power, line = level, band = night",
     ),
+    "trend.top": ("haut : {top}", "oben: {top}", "top: {top}"),
+    "trend.now": ("maintenant", "jetzt", "now"),
     "trend.values": ("Valeurs des 24 heures", "Werte der 24 Stunden", "Values of the 24 hours"),
     "trend.sample": (
         "Moyennes horaires d’un échantillon d’au plus {n} luminaires, étendues au groupe.",

@@ -23,6 +23,8 @@ from protocols.time import to_datetime
 
 SLOTS = TREND_HOURS * 4
 SLOTS_AN_HOUR = 4
+NBSP = "\u00a0"
+"""Between a number and its unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class LightCard:
     """Dark bands: x and width in view-box units."""
     hours: tuple[tuple[str, str, str], ...]
     """Hour, level, power: the table that stands for the picture."""
-    top_power: str
+    top: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def light_card(
         line=sparkline.step_line(levels, most=100.0),
         nights=_night_bands(group, end_us),
         hours=_hours(levels, powers, end_us, texts),
-        top_power=_power(top_w, texts),
+        top=texts("trend.top", top=f"100{NBSP}% · {_power(top_w, texts)}"),
     )
 
 
@@ -214,7 +216,8 @@ def _notes(shown: Shown, texts: Texts) -> tuple[str, ...]:
     notes = []
     ahead = shown.wait.people_ahead_p50
     if ahead:
-        notes.append(texts("wait.ahead", n=round(ahead)))
+        several = round(ahead) > 1
+        notes.append(texts("wait.ahead" if several else "wait.ahead.one", n=round(ahead)))
     sureness = confidence(shown)
     if sureness is not Confidence.NONE:
         notes.append(texts(f"confidence.{sureness.value}"))
@@ -310,7 +313,7 @@ def _night_row(
 ) -> NightRow:
     saving = _saving_pct(groups) if all(one.saving_pct is not None for one in groups) else None
     running = "" if all(one.complete for one in groups) else f" ({texts('energy.running')})"
-    shown = "–" if saving is None else f"{_signed(-saving, texts)} %"
+    shown = "–" if saving is None else f"{_signed(-saving, texts)}{NBSP}%"
     return NightRow(
         night=texts.night(night) + running,
         iso=night.isoformat(),
@@ -337,15 +340,15 @@ def _data_strip(snapshot: Snapshot, texts: Texts) -> DataStrip:
 def _level(level_pct: float | None, texts: Texts) -> str:
     if level_pct is None:
         return texts("lights.silent")
-    return f"{texts.number(level_pct)} %" if level_pct >= 0.5 else texts("lights.off")
+    return f"{texts.number(level_pct)}{NBSP}%" if level_pct >= 0.5 else texts("lights.off")
 
 
 def _power(power_w: float | None, texts: Texts) -> str:
     if power_w is None:
         return "–"
     if power_w < 1000:
-        return f"{texts.number(power_w)} W"
-    return f"{texts.number(power_w / 1000, 2)} kW"
+        return f"{texts.number(power_w)}{NBSP}W"
+    return f"{texts.number(power_w / 1000, 2)}{NBSP}kW"
 
 
 def _kwh(energy_wh: float | None, texts: Texts) -> str:
@@ -353,7 +356,7 @@ def _kwh(energy_wh: float | None, texts: Texts) -> str:
 
 
 def _seconds(value: float | None, texts: Texts) -> str:
-    return "–" if value is None else f"{texts.number(value, 1)} s"
+    return "–" if value is None else f"{texts.number(value, 1)}{NBSP}s"
 
 
 def _signed(value: float, texts: Texts) -> str:
