@@ -4,9 +4,14 @@ A trace is JSON lines in ascending time, `{"t_us": 1767225600000000, "device": "
 "values": {"power": 41.5}}`, values by point name in the unit of the point; an optional
 `"ok": false` marks a poll that failed. It is read line by line, whatever its length. A line that
 cannot be used is counted and reported with its number, and the rest goes on.
+
+The rows go to the history lane of the outbox in chunks. How many of them are stored is written in
+the same transaction, so a backfill that was cut off, or is started twice, stores no row twice.
 """
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,14 +22,21 @@ import msgspec
 from edge.aggregation import Aggregator
 from edge.config_devices import DeviceSettings
 from edge.errors import TraceUnreadable
+from edge.outbox import Appended, Outbox
 from edge.sampling import Number, Sample
 from protocols.batch import Reading
-from protocols.ids import DeviceId, device_id
-from protocols.time import US_PER_S, TimeUs
+from protocols.ids import DeviceId, Lane, device_id
+from protocols.time import US_PER_S, Clock, TimeUs
 
 MAX_LINE = 65_536
 """Longest line, in bytes; a device with 500 points needs a third of it."""
 
+PROGRESS = "backfill"
+"""Document of the outbox that holds the rows stored so far, by trace."""
+
+_CHUNK_ROWS = 5_000
+_TRACES_KNOWN = 16
+_FINGERPRINT_BYTES = 65_536
 _REPORTED = 20
 _LOOK_AHEAD = 50_000  # lines; a poll cycle of the largest gateway is 2,000
 _WINDOWS_S = (1, 2, 3, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_200, 1_800, 3_600)
@@ -43,6 +55,8 @@ class TraceReport:
 
     lines: int = 0
     samples: int = 0
+    rows_stored: int = 0
+    rows_stored_before: int = 0
     bad_lines: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
 
@@ -142,3 +156,54 @@ def replay(
         aggregator.add(sample)
     if aggregator and (rows := aggregator.close_all(now_us)):
         yield rows
+
+
+def backfill(
+    devices: Sequence[DeviceSettings],
+    path: Path,
+    outbox: Outbox,
+    *,
+    clock: Clock,
+    report: TraceReport,
+) -> Iterator[Appended]:
+    """Store the rows of the trace as history; gives what each durable chunk did.
+
+    A running agent does other work between two chunks. Raises TraceUnreadable and what the outbox
+    raises; the next call goes on after the last chunk.
+    """
+    stored = _Progress(outbox, path)
+    report.rows_stored_before = stored.rows
+    rows = (row for rows in replay(devices, path, report) for row in rows)
+    fresh = islice(rows, stored.rows, None)
+    while chunk := list(islice(fresh, _CHUNK_ROWS)):
+        documents = stored.advanced(len(chunk))
+        yield outbox.append(Lane.HISTORY, chunk, created_us=clock.now_us(), documents=documents)
+        report.rows_stored += len(chunk)
+
+
+class _Progress:
+    """Rows of a trace that the outbox has taken, for the traces seen last."""
+
+    def __init__(self, outbox: Outbox, path: Path) -> None:
+        self._known: dict[str, int] = json.loads(outbox.document(PROGRESS) or b"{}")
+        self._trace = _fingerprint(path)
+        self.rows = self._known.pop(self._trace, 0)
+
+    def advanced(self, rows: int) -> dict[str, bytes]:
+        """The document that says that `rows` more are stored."""
+        self.rows += rows
+        latest = dict(list(self._known.items())[1 - _TRACES_KNOWN :])
+        return {PROGRESS: json.dumps(latest | {self._trace: self.rows}).encode()}
+
+
+def _fingerprint(path: Path) -> str:
+    """Names a trace by its size, beginning and end."""
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            digest = hashlib.sha256(b"%d" % size + file.read(_FINGERPRINT_BYTES))
+            file.seek(max(0, size - _FINGERPRINT_BYTES))
+            digest.update(file.read(_FINGERPRINT_BYTES))
+    except OSError as exc:
+        raise TraceUnreadable(f"trace {path}: {exc.strerror}; check the path") from exc
+    return digest.hexdigest()

@@ -6,6 +6,7 @@ names a systemd credential. docs/reference/edge-settings.md lists every key.
 """
 
 import os
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,13 +85,21 @@ class EdgeConfig:
     lighting: LightingSettings
 
 
-def load(path: Path, *, environ: Mapping[str, str] = os.environ) -> EdgeConfig:
-    """Read the settings of `path`; ConfigFaults lists everything that is wrong with them."""
+def load(
+    path: Path, *, environ: Mapping[str, str] = os.environ, in_service: bool = True
+) -> EdgeConfig:
+    """Read the settings of `path`; ConfigFaults lists everything that is wrong with them.
+
+    What systemd hands to the service, state directory and credentials, is missing in an engineer's
+    shell: with `in_service` False that is no fault of the file.
+    """
     faults: list[Fault] = []
+    if not in_service:
+        environ = {"STATE_DIRECTORY": tempfile.gettempdir(), **environ}
     root = Table(_parse(path), "", file=str(path), faults=faults)
     config = EdgeConfig(
         gateway=_gateway(root.table("gateway", required=True), environ),
-        uplink=_uplink(root.table("uplink", required=True), environ),
+        uplink=_uplink(root.table("uplink", required=True), environ, in_service=in_service),
         outbox=_outbox(root.table("outbox")),
         buses=(buses := _buses(root.table("buses"))),
         devices=read_devices(root, [bus.name for bus in buses], beside=path.parent),
@@ -146,7 +155,7 @@ def _writable(path: Path) -> bool:
     return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
-def _uplink(table: Table, environ: Mapping[str, str]) -> UplinkSettings:
+def _uplink(table: Table, environ: Mapping[str, str], *, in_service: bool) -> UplinkSettings:
     protocol = table.choice("protocol", ("5", "3.1.1"), default="5")
     settings = UplinkSettings(
         host=table.text("host", remedy="write the broker's name or address"),
@@ -155,7 +164,7 @@ def _uplink(table: Table, environ: Mapping[str, str]) -> UplinkSettings:
         keepalive_s=table.integer("keepalive_s", 5, 3_600, default=30),
         timeout_s=table.number("timeout_s", 0.1, 300, default=10.0),
         username=table.optional_text("username"),
-        password=_credential(table, "password_credential", environ),
+        password=_credential(table, "password_credential", environ, in_service=in_service),
     )
     if table.has("password"):
         table.fault(
@@ -168,12 +177,16 @@ def _uplink(table: Table, environ: Mapping[str, str]) -> UplinkSettings:
     return settings
 
 
-def _credential(table: Table, key: str, environ: Mapping[str, str]) -> str | None:
+def _credential(
+    table: Table, key: str, environ: Mapping[str, str], *, in_service: bool
+) -> str | None:
     """The secret in the systemd credential that `key` names (systemd.exec(5), LoadCredential=)."""
     name = table.optional_text(key)
     if not name:
         return None
     directory = environ.get("CREDENTIALS_DIRECTORY")
+    if not directory and not in_service:
+        return None
     if not directory:
         table.fault(key, name, "$CREDENTIALS_DIRECTORY is not set", f"use LoadCredential={name}:…")
         return None

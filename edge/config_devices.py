@@ -14,6 +14,9 @@ from protocols.profile_model import Profile
 MAX_DEVICES = 2_000
 """Devices of one gateway; a bus of 247 units behind each of 8 endpoints fits."""
 
+_AGENT = "agent"
+"""Name under which the agent reports its own rows."""
+
 _RANGE = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 
 
@@ -172,6 +175,8 @@ def _check_unique(devices: Sequence[tuple[Table, DeviceSettings]]) -> None:
             where = names[device.id]
             table.fault("id", device.id, f"is already the name of {where}", "rename one of them")
         names.setdefault(device.id, table.path)
+        if device.id == _AGENT:
+            table.fault("id", device.id, "is the name of the agent itself", "rename the device")
         place = (device.bus, device.unit, device.profile.name, device.index)
         twin = places.setdefault(place, device.id)
         if twin != device.id:

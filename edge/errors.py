@@ -6,9 +6,10 @@
     |- Retriable                the same call may succeed later
     |   |- LinkDown             the bus endpoint is not connected
     |   |- UnitSilent           no reply in time
+    |   |   `- UnitUnreachable  the gateway says so of a unit behind it (exceptions 10, 11)
     |   |- UnitResting          silent before, and not asked again yet
     |   |- ReplyMalformed       a reply that is not the answer to the request
-    |   |- UnitBusy             the unit or its gateway asked to come back (exceptions 5, 6, 10, 11)
+    |   |- UnitBusy             the unit or its gateway asked to come back (exceptions 5, 6)
     |   `- CommandsFull         more commands wait on the bus than its queue holds
     |- UnitRefused              the unit answered with any other Modbus exception
     `- NotCommandable           no such device, or its profile has no writable level
@@ -21,7 +22,8 @@ Whether to try again is the type `Retriable`, never a guess at the call site.
 from dataclasses import dataclass
 
 # Modbus application protocol 1.1b3, 7: exceptions that say "later", not "no".
-BUSY_EXCEPTIONS = frozenset({5, 6, 10, 11})
+_BUSY = (5, 6)
+_UNREACHABLE = (10, 11)
 
 _EXCEPTION_TEXT = {
     1: "function not supported",
@@ -89,6 +91,15 @@ class UnitSilent(Retriable):
         self.timeout_s = timeout_s
 
 
+class UnitUnreachable(UnitSilent):
+    """The gateway answered exception `code` in the place of unit `unit`, which is not there."""
+
+    def __init__(self, unit: int, code: int) -> None:
+        EdgeError.__init__(self, f"unit {unit}: exception {code}: {exception_text(code)}")
+        self.unit = unit
+        self.code = code
+
+
 class UnitResting(Retriable):
     """Unit `unit` was silent and rests, so that it costs the others no time; it is tested later."""
 
@@ -147,6 +158,8 @@ def exception_text(code: int) -> str:
     return _EXCEPTION_TEXT.get(code, "unknown exception")
 
 
-def exception_reply(unit: int, code: int) -> UnitBusy | UnitRefused:
+def exception_reply(unit: int, code: int) -> EdgeError:
     """The error for a reply with Modbus exception `code`."""
-    return UnitBusy(unit, code) if code in BUSY_EXCEPTIONS else UnitRefused(unit, code)
+    if code in _UNREACHABLE:
+        return UnitUnreachable(unit, code)
+    return UnitBusy(unit, code) if code in _BUSY else UnitRefused(unit, code)

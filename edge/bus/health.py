@@ -18,6 +18,6 @@ class FieldHealth:
     requests_skipped: int = 0
     replies_malformed: int = 0
     replies_refused: int = 0
-    timeouts: int = 0
+    units_silent: int = 0
     links_opened: int = 0
     links_lost: int = 0

@@ -24,6 +24,7 @@ from edge.errors import (
     UnitRefused,
     UnitResting,
     UnitSilent,
+    UnitUnreachable,
 )
 from edge.sampling import PollGroup, Sample, poll_groups, samples_of
 from protocols.profile_model import Point
@@ -154,8 +155,8 @@ class Bus:
         self._health.requests += 1
         try:
             reply = await ask()
-        except UnitSilent:
-            self._unit_silent(unit)
+        except UnitSilent as exc:
+            self._unit_silent(unit, exc)
             raise
         except LinkDown as exc:
             self._note_link_lost(exc)
@@ -196,11 +197,11 @@ class Bus:
             _log.warning("link_lost bus=%s reason=%s", self.name, exc.reason)
         self._link_lost = True
 
-    def _unit_silent(self, unit: int) -> None:
-        self._health.timeouts += 1
-        self._silences += 1
+    def _unit_silent(self, unit: int, exc: UnitSilent) -> None:
+        self._health.units_silent += 1
+        self._silences = 0 if isinstance(exc, UnitUnreachable) else self._silences + 1
         if self._units[unit].silent(self._clock.monotonic_s()):
-            _log.warning("unit_lost bus=%s unit=%d", self.name, unit)
+            _log.warning("unit_lost bus=%s unit=%d reason=%s", self.name, unit, exc)
         if self._silences >= 2 * len(self._units):
             # Nobody answers: a dead link looks the same as dead units. A new one tells them apart.
             self._silences = 0

@@ -1,0 +1,348 @@
+"""The field bus on real sockets: simulated devices, and devices that stall, lie and vanish."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from edge.bus.field import Field
+from edge.bus.modbus_tcp import ModbusTcp
+from edge.clock import SystemClock
+from edge.config import BusSettings
+from edge.config_devices import DeviceSettings
+from edge.errors import (
+    LinkDown,
+    NotCommandable,
+    ReplyMalformed,
+    Retriable,
+    UnitBusy,
+    UnitRefused,
+    UnitResting,
+    UnitSilent,
+    UnitUnreachable,
+)
+from edge.sampling import Sample
+from firmware_sim.mbap import Frame
+from firmware_sim.running import run_territory
+from firmware_sim.server import ModbusTcpServer, Responder
+from firmware_sim.territory import demo_territory
+from protocols.ids import DeviceId, GatewayId
+from protocols.profile import Function, builtin
+
+Reply = Callable[[Frame], bytes]
+
+
+@dataclass
+class Scripted:
+    """A unit that answers every request with what `reply` makes of it."""
+
+    reply: Reply
+    asked: list[Frame] = field(default_factory=list)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def answer(self, frame: Frame) -> bytes:
+        self.asked.append(frame)
+        self.heard.set()
+        return self.reply(frame)
+
+
+def zeros(frame: Frame) -> bytes:
+    """A right answer: every register and bit 0."""
+    function, count = frame.pdu[0], int.from_bytes(frame.pdu[3:5], "big")
+    if function > 4:
+        return frame.reply(frame.pdu[:5])
+    size = (count + 7) // 8 if function < 3 else 2 * count
+    return frame.reply(bytes((function, size)) + bytes(size))
+
+
+def silent(frame: Frame) -> bytes:
+    return b""
+
+
+def another_unit(frame: Frame) -> bytes:
+    return Frame(frame.transaction, frame.unit + 1, b"").reply(b"\x04\x04" + bytes(4))
+
+
+def bus_of(server: ModbusTcpServer, *, timeout_s: float = 0.3) -> BusSettings:
+    return BusSettings("line1", server.address.host, server.address.port, timeout_s)
+
+
+@asynccontextmanager
+async def driver_for(reply: Reply, *, timeout_s: float = 0.3) -> AsyncIterator[ModbusTcp]:
+    async with ModbusTcpServer({5: Scripted(reply)}) as server:
+        driver = ModbusTcp(bus_of(server, timeout_s=timeout_s))
+        await driver.connect()
+        try:
+            yield driver
+        finally:
+            driver.close()
+
+
+def exception(code: int) -> Reply:
+    return lambda frame: frame.reply(bytes((frame.pdu[0] | 0x80, code)))
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (lambda frame: frame.reply(b"\x04\x02\x00\x01"), ReplyMalformed),
+        (lambda frame: frame.reply(b"\x04\x06" + bytes(6)), ReplyMalformed),
+        (lambda frame: frame.reply(b"\x04\xff" + bytes(4)), ReplyMalformed),
+        (lambda frame: frame.reply(b"\x03\x04" + bytes(4)), ReplyMalformed),
+        (lambda frame: frame.reply(frame.pdu), ReplyMalformed),
+        (lambda frame: frame.reply(b"\x63" + bytes(4)), ReplyMalformed),
+        (another_unit, ReplyMalformed),
+        (lambda frame: b"\xff" * 12, ReplyMalformed),
+        (lambda frame: Frame(0, 5, b"").reply(b"\x04\x04" + bytes(4)), UnitSilent),
+        (lambda frame: frame.reply(b"\x04\x04" + bytes(4))[:-1], UnitSilent),
+        (silent, UnitSilent),
+        *((exception(code), UnitRefused) for code in (1, 2, 3, 4, 8)),
+        *((exception(code), UnitBusy) for code in (5, 6)),
+        *((exception(code), UnitUnreachable) for code in (10, 11)),
+    ],
+)
+async def test_what_is_no_answer_is_an_error_and_never_a_number(
+    reply: Reply, error: type[Exception]
+) -> None:
+    async with driver_for(reply) as driver:
+        with pytest.raises(error):
+            await driver.read(5, Function.INPUT, address=0, count=2)
+
+
+async def test_a_malformed_reply_ends_the_request_without_waiting_for_the_time_out() -> None:
+    def short(frame: Frame) -> bytes:
+        return frame.reply(b"\x04\x02\x00\x01")
+
+    async with driver_for(short, timeout_s=60.0) as driver:
+        with pytest.raises(ReplyMalformed, match="2 data bytes, 4 were asked for"):
+            await driver.read(5, Function.INPUT, address=0, count=2)
+
+
+async def test_a_late_reply_is_not_taken_for_the_next_answer() -> None:
+    held: list[Frame] = []
+
+    def one_behind(frame: Frame) -> bytes:
+        held.append(frame)
+        if len(held) == 1:
+            return b""
+        late = held[0].reply(b"\x04\x02\x11\x11")
+        return late + frame.reply(b"\x04\x02\x22\x22")
+
+    async with driver_for(one_behind) as driver:
+        with pytest.raises(UnitSilent):
+            await driver.read(5, Function.INPUT, address=0, count=1)
+        assert await driver.read(5, Function.INPUT, address=9, count=1) == [0x2222]
+
+
+async def test_nobody_listening_is_a_link_that_is_down(unused_port: int) -> None:
+    driver = ModbusTcp(BusSettings("line1", "127.0.0.1", unused_port, 0.5))
+    with pytest.raises(LinkDown, match="check power, cable and port"):
+        await driver.connect()
+    with pytest.raises(LinkDown):
+        await driver.read(1, Function.INPUT, address=0, count=1)
+
+
+async def test_a_connection_closed_by_the_device_ends_the_request_at_once() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(12)
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        driver = ModbusTcp(BusSettings("line1", "127.0.0.1", port, 60.0))
+        await driver.connect()
+        with pytest.raises(LinkDown, match="closed by the other side"):
+            await driver.read(1, Function.INPUT, address=0, count=1)
+        assert not driver.connected
+
+
+async def test_coils_and_registers_are_written_and_a_wrong_echo_is_refused() -> None:
+    async with driver_for(zeros) as driver:
+        await driver.write(5, Function.COIL, address=0, words=[1])
+        await driver.write(5, Function.HOLDING, address=0, words=[7])
+        await driver.write(5, Function.HOLDING, address=0, words=[7, 8])
+
+    async with driver_for(lambda frame: frame.reply(b"\x06\x00\x00\x00\x08")) as driver:
+        with pytest.raises(ReplyMalformed, match="echoed"):
+            await driver.write(5, Function.HOLDING, address=0, words=[7])
+
+
+# The whole field
+
+
+class Collected:
+    """Samples as they come; `until` returns once a condition on them holds."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self._arrived = asyncio.Event()
+
+    def __call__(self, sample: Sample) -> None:
+        self.samples.append(sample)
+        self._arrived.set()
+
+    async def until(self, condition: Callable[[Sequence[Sample]], bool]) -> None:
+        while not condition(self.samples):
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def good(self, device: str) -> int:
+        return sum(1 for sample in self.samples if sample.device == device and sample.ok)
+
+
+@asynccontextmanager
+async def running(field_: Field) -> AsyncIterator[None]:
+    task = asyncio.create_task(field_.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def gate(name: str, unit: int, *, interval_s: float = 0.1) -> DeviceSettings:
+    return DeviceSettings(
+        DeviceId(name), "line1", unit, builtin("eclor-gate"), 0, interval_s, window_s=60
+    )
+
+
+def field_on(
+    server: ModbusTcpServer, devices: Sequence[DeviceSettings], *, timeout_s: float = 0.3
+) -> tuple[Field, Collected]:
+    seen = Collected()
+    bus = bus_of(server, timeout_s=timeout_s)
+    return Field([bus], devices, clock=SystemClock(), emit=seen), seen
+
+
+async def test_a_simulated_cabinet_is_read_and_its_lamps_are_commanded() -> None:
+    gateway = GatewayId("cab-centre-1")
+    async with run_territory(demo_territory(1), clock=SystemClock()) as territory:
+        server = territory.servers[gateway]
+        spec = next(
+            site.spec.gateway
+            for site in territory.world.sites()
+            if site.spec.gateway.gateway == gateway
+        )
+        devices = [
+            DeviceSettings(
+                name, "line1", entry.unit, builtin(entry.profile), index, 0.2, entry.window_s
+            )
+            for entry in spec.devices
+            for name, index in entry.devices()
+        ]
+        field_, seen = field_on(server, devices, timeout_s=5.0)
+        lamp = next(device.id for device in devices if device.profile.kind.label == "light")
+        async with running(field_):
+            await seen.until(lambda _: all(seen.good(device.id) for device in devices))
+            for level in (40.0, 100.0, 0.0):
+                await field_.write_level(lamp, level)
+                assert await field_.read_level(lamp) == pytest.approx(level, abs=0.05)
+            with pytest.raises(NotCommandable, match="no writable level"):
+                await field_.write_level(DeviceId("feeder"), 10)
+            with pytest.raises(NotCommandable, match="not in the configuration"):
+                await field_.read_level(DeviceId("nobody"))
+            with pytest.raises(NotCommandable, match="outside"):
+                await field_.write_level(lamp, 101)
+    assert field_.health.polls_failed == 0
+    feeder = next(s for s in seen.samples if s.device == "feeder")
+    voltage = feeder.values["voltage_l1"]
+    assert voltage is not None
+    assert 200 < voltage < 260
+
+
+async def test_a_dead_unit_rests_and_the_others_are_read() -> None:
+    dead = Scripted(silent)
+    units: dict[int, Responder] = {1: dead, 2: Scripted(zeros), 3: Scripted(zeros)}
+    devices = [gate(f"gate-{unit}", unit) for unit in units]
+    async with ModbusTcpServer(units) as server:
+        field_, seen = field_on(server, devices)
+        async with running(field_):
+            await seen.until(lambda _: min(seen.good("gate-2"), seen.good("gate-3")) >= 20)
+    assert len(dead.asked) <= 4  # two in a row, then rests of 2.5 s, 5 s at least
+    assert seen.good("gate-1") == 0
+    assert all(not sample.values for sample in seen.samples if sample.device == "gate-1")
+    assert server.counts.connections == 1
+
+
+async def test_a_unit_that_refuses_some_registers_still_gives_the_others() -> None:
+    def without_inputs(frame: Frame) -> bytes:
+        return exception(2)(frame) if frame.pdu[0] == 4 else zeros(frame)
+
+    cabinet = DeviceSettings(
+        DeviceId("cabinet"), "line1", 1, builtin("eclor-cabinet"), 0, 0.1, window_s=60
+    )
+    async with ModbusTcpServer({1: Scripted(without_inputs)}) as server:
+        field_, seen = field_on(server, [cabinet])
+        async with running(field_):
+            await seen.until(lambda samples: len(samples) >= 3)
+    assert all(not sample.ok for sample in seen.samples)
+    assert all("door_open" in sample.values for sample in seen.samples)
+    assert all("temperature" not in sample.values for sample in seen.samples)
+    assert field_.health.replies_refused >= 3
+
+
+async def test_the_bus_comes_back_when_its_endpoint_does(unused_port: int) -> None:
+    bus = BusSettings("line1", "127.0.0.1", unused_port, 0.3)
+    seen = Collected()
+    field_ = Field([bus], [gate("gate-1", 1)], clock=SystemClock(), emit=seen)
+    async with running(field_):
+        await seen.until(lambda samples: len(samples) >= 2)
+        assert seen.good("gate-1") == 0
+        for _ in range(2):
+            async with ModbusTcpServer({1: Scripted(zeros)}, port=unused_port):
+                good = seen.good("gate-1")
+                await seen.until(lambda _, good=good: seen.good("gate-1") > good + 2)  # type: ignore[misc]
+    assert field_.health.links_opened == 2
+    assert field_.health.links_lost >= 1
+
+
+async def test_commands_to_a_silent_unit_fail_as_retriable_and_then_at_once() -> None:
+    lamp = DeviceSettings(
+        DeviceId("lamp"), "line1", 1, builtin("eclor-luminaire"), 0, 3_600.0, window_s=3_600
+    )
+    async with ModbusTcpServer({1: Scripted(silent)}) as server:
+        field_, _ = field_on(server, [lamp], timeout_s=0.05)
+        async with running(field_):
+            for error in (UnitSilent, UnitSilent, UnitResting):
+                with pytest.raises(error) as caught:
+                    await field_.write_level(lamp.id, 50)
+                assert isinstance(caught.value, Retriable)
+
+
+async def test_stopping_answers_who_waits_and_closes_the_link() -> None:
+    lamp = DeviceSettings(
+        DeviceId("lamp"), "line1", 1, builtin("eclor-luminaire"), 0, 3_600.0, window_s=3_600
+    )
+    mute = Scripted(silent)
+    async with ModbusTcpServer({1: mute}) as server:
+        field_, _ = field_on(server, [lamp], timeout_s=60.0)
+        waiting: list[asyncio.Task[None]] = []
+        async with running(field_):
+            waiting += [asyncio.create_task(_write(field_, lamp.id)) for _ in range(3)]
+            await mute.heard.wait()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [LinkDown] * 3
+    with pytest.raises(LinkDown, match="has stopped"):
+        await field_.write_level(lamp.id, 50)
+
+
+async def _write(field_: Field, device: DeviceId) -> None:
+    await field_.write_level(device, 50)
+
+
+async def test_a_caller_that_gives_up_leaves_the_queue_working() -> None:
+    lamp = DeviceSettings(
+        DeviceId("lamp"), "line1", 1, builtin("eclor-luminaire"), 0, 3_600.0, window_s=3_600
+    )
+    async with ModbusTcpServer({1: Scripted(zeros)}) as server:
+        field_, _ = field_on(server, [lamp], timeout_s=5.0)
+        async with running(field_):
+            gone = asyncio.create_task(_write(field_, lamp.id))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await field_.write_level(lamp.id, 50)
+            assert await field_.read_level(lamp.id) == 0
+            assert gone.cancelled()

@@ -1,0 +1,150 @@
+"""A recorded trace gives the rows the agent would have made, once, whatever is wrong with it."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from edge.backfill import MAX_LINE, TraceReport, backfill, read_trace, replay
+from edge.clock import SystemClock
+from edge.config_devices import DeviceSettings
+from edge.errors import TraceUnreadable
+from edge.outbox import Outbox
+from protocols.batch import Reading
+from protocols.ids import DeviceId, Lane, gateway_id
+from protocols.profile import builtin
+from protocols.quantities import Quality
+from protocols.time import US_PER_S
+from protocols.wire import decode
+
+T0 = 1_767_225_600 * US_PER_S
+GATE = DeviceSettings(DeviceId("gate"), "b", 1, builtin("eclor-gate"), 0, 10.0, 60)
+LAMP = DeviceSettings(DeviceId("lamp"), "b", 2, builtin("eclor-luminaire"), 0, 10.0, 60)
+
+
+def line(second: int, device: str, **values: float) -> str:
+    return json.dumps({"t_us": T0 + second * US_PER_S, "device": device, "values": values})
+
+
+def written(tmp_path: Path, lines: Iterable[str]) -> Path:
+    path = tmp_path / "trace.jsonl"
+    path.write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
+    return path
+
+
+def rows_of(path: Path, report: TraceReport | None = None) -> list[Reading]:
+    report = report or TraceReport()
+    return [row for rows in replay([GATE, LAMP], path, report) for row in rows]
+
+
+def hours(count: int) -> list[str]:
+    """Gate every minute, lamp every five."""
+    lines = []
+    for minute in range(count * 60 + 1):
+        lines.append(line(minute * 60, "gate", forward_total=minute * 2))
+        if minute % 5 == 0:
+            lines.append(line(minute * 60, "lamp", power=40, energy=minute))
+    return lines
+
+
+def test_windows_follow_the_pace_of_the_trace(tmp_path: Path) -> None:
+    rows = rows_of(written(tmp_path, hours(2)))
+    gates = [row for row in rows if row.device == "gate"]
+    lamps = [row for row in rows if row.device == "lamp"]
+    assert len(gates) == 121
+    assert {row.window_s for row in gates} == {60}
+    assert len(lamps) == 25
+    assert {row.window_s for row in lamps} == {300}
+    assert {row.quality for row in rows} == {Quality.GOOD}
+    assert sum(int(row.physical("forward_count") or 0) for row in gates) == 240
+
+
+def test_bad_lines_are_counted_and_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    good = line(5, "gate", forward_total=1)
+    lines = [
+        good,
+        "not json",
+        '{"t_us": 1}',
+        line(10, "Gate!", forward_total=1),
+        line(-5, "gate", forward_total=1),
+        line(20, "stranger", x=1),
+        "",
+        '{"t_us": 1.5, "device": "gate", "values": {}}',
+        '{"pad": "' + "x" * 3 * MAX_LINE + '"}',
+        line(30, "gate", forward_total=3),
+    ]
+    report = TraceReport()
+    (row,) = rows_of(written(tmp_path, lines), report)
+    assert row.physical("forward_total") == 3
+    assert (report.lines, report.bad_lines) == (10, 7)
+    assert [number for number, _ in report.bad] == [2, 3, 4, 5, 6, 8, 9]
+    problems = [problem for _, problem in report.bad]
+    assert "longer than" in problems[-1]
+    assert "sort the trace" in problems[3]
+    assert "stranger" in problems[4]
+
+
+def test_only_the_first_bad_lines_are_kept(tmp_path: Path) -> None:
+    report = TraceReport()
+    assert list(read_trace(written(tmp_path, ["?"] * 1_000), report)) == []
+    assert report.bad_lines == 1_000
+    assert len(report.bad) == 20
+
+
+def test_a_failed_poll_in_a_trace_is_a_failed_poll(tmp_path: Path) -> None:
+    lines = [
+        line(5, "gate", forward_total=1),
+        json.dumps({"t_us": T0 + 15 * US_PER_S, "device": "gate", "values": {}, "ok": False}),
+        line(25, "gate", forward_total=2),
+    ]
+    (row,) = rows_of(written(tmp_path, lines))
+    assert row.quality & Quality.READ_ERRORS
+
+
+def test_a_trace_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(TraceUnreadable, match="No such file"):
+        rows_of(tmp_path / "none.jsonl")
+
+
+def test_an_empty_trace_gives_nothing(tmp_path: Path) -> None:
+    assert rows_of(written(tmp_path, [])) == []
+
+
+def stored(outbox: Outbox) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    for first, last in outbox.held(Lane.HISTORY):
+        for seq in range(first, last + 1):
+            payload = outbox.read(Lane.HISTORY, seq)
+            assert payload
+            found += [(row.device, row.t_us) for row in decode(payload).readings()]
+    return found
+
+
+def test_a_backfill_that_is_cut_off_and_started_again_stores_every_row_once(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path, hours(72))
+    expected = [(row.device, row.t_us) for row in rows_of(path)]
+    clock = SystemClock()
+    outbox = Outbox.open(
+        tmp_path, gateway=gateway_id("gate-way"), max_bytes=1 << 26, now_us=clock.now_us()
+    )
+    try:
+        cut_off = TraceReport()
+        chunks = backfill([GATE, LAMP], path, outbox, clock=clock, report=cut_off)
+        next(chunks)
+        chunks.close()  # type: ignore[attr-defined]
+        first = len(stored(outbox))
+        assert 0 < first < len(expected)
+        again = TraceReport()
+        for _ in backfill([GATE, LAMP], path, outbox, clock=clock, report=again):
+            pass
+        assert again.rows_stored_before == first
+        assert again.rows_stored == len(expected) - first
+        assert sorted(stored(outbox)) == sorted(expected)
+        repeated = TraceReport()
+        assert list(backfill([GATE, LAMP], path, outbox, clock=clock, report=repeated)) == []
+        assert repeated.rows_stored == 0
+    finally:
+        outbox.close()
