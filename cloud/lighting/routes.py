@@ -41,7 +41,7 @@ class GroupForm(BaseModel):
     """A lighting group and what its lamps last said; null where none says it."""
 
     territory: str
-    group: str
+    id: str
     name: str
     gateway: str
     lamps: int
@@ -176,7 +176,7 @@ def _find(records: Sequence[GroupRecord], name: str, who: Principal) -> GroupRec
 def _group(record: GroupRecord, state: GroupState | None) -> dict[str, Any]:
     return {
         "territory": record.territory,
-        "group": record.slug,
+        "id": record.slug,
         "name": record.name,
         "gateway": record.gateway,
         "lamps": len(record.lamp_ids),

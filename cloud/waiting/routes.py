@@ -47,7 +47,7 @@ class PeopleAheadForm(BaseModel):
 class WaitForm(BaseModel):
     """The wait of a car that joins now."""
 
-    facility: str
+    id: str
     site: str
     territory: str
     name: str
@@ -95,7 +95,7 @@ def wait_body(shown: Shown) -> dict[str, Any]:
     known = wait.p80_s is not None
     stale = timedelta(seconds=STALE_S)
     return {
-        "facility": facility.slug,
+        "id": facility.slug,
         "site": facility.site_slug,
         "territory": facility.territory,
         "name": facility.name,

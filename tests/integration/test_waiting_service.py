@@ -237,7 +237,7 @@ async def test_a_name_used_twice_is_refused_with_the_remedy(
 
 async def test_the_list_shows_every_facility(web: SimpleNamespace) -> None:
     items: list[dict[str, Any]] = (await web.client.get("/api/v1/waits")).json()["items"]
-    assert [item["facility"] for item in items] == ["dechetterie"]
+    assert [item["id"] for item in items] == ["dechetterie"]
     assert items[0]["wait_minutes"] is None
 
 
