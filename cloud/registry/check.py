@@ -6,7 +6,7 @@ exist, things that must not change, lamps that are no lamps.
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -237,7 +237,8 @@ def _check_facility(record: Record, world: _World) -> _Said:
 def _reference(section: str, label: str, key: str, world: _World) -> _Said:
     if not world.has(section, label):
         word = WORDS[section]
-        yield key, label, f"is an unknown {word}", _nearest(label, world.after[section], "add it")
+        known = [*world.after[section], *world.assumed.get(section, ())]
+        yield key, label, f"is an unknown {word}", _nearest(label, known, "add it")
 
 
 def _device_reference(label: str, key: str, kind: str, world: _World) -> _Said:
@@ -254,7 +255,7 @@ def _same_territory(label: str, key: str, territory: str, world: _World) -> _Sai
         yield key, label, f"is in territory {gateway.territory!r}", f"name one of {territory!r}"
 
 
-def _nearest(name: str, known: Mapping[str, object] | tuple[str, ...], otherwise: str) -> str:
+def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.8)
     return f"did you mean {near[0]!r}?" if near else otherwise
 
