@@ -1,0 +1,119 @@
+"""`eclor cloud`: what a person sees, and the exit codes that a script sees."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.cloud import cloud
+from tests.services.mosquitto import Broker
+from tests.services.process import accepts_connections
+
+LIMIT_S = 30
+ECLOR = (sys.executable, "-c", "from cli.main import main; main()")
+COMMANDS = ("migrate", "ingest", "api", "jobs", "up", "doctor")
+
+
+@pytest.fixture(autouse=True)
+def empty_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A settings file of the test's own, so that one in /etc does not matter."""
+    path = tmp_path / "cloud.toml"
+    path.touch()
+    monkeypatch.setenv("ECLOR_CONFIG", str(path))
+    return path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cloud, arguments)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"eclor cloud {command}" in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_faults_of_the_settings_are_listed_with_exit_code_2(
+    command: str, empty_settings: Path
+) -> None:
+    empty_settings.write_text("[api]\nport = 0\n[jobz]\n", encoding="utf-8")
+    result = run(command)
+    assert result.exit_code == 2
+    assert result.output.count(str(empty_settings)) == 2
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", ["migrate", "doctor"])
+def test_an_absent_database_is_one_line_with_exit_code_1(
+    command: str, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECLOR_DATABASE_URL", f"postgresql://127.0.0.1:{unused_port}/eclor")
+    result = run(command)
+    assert result.exit_code == 1
+    assert "ECLOR_DATABASE_URL" in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_migrate_and_doctor_tell_the_same_story(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECLOR_DATABASE_URL", database_url)
+    before = run("doctor")
+    assert before.exit_code == 1
+    assert "run eclor cloud migrate" in before.output
+    applied = json.loads(run("migrate", "--json").output)["applied"]
+    assert applied[0] == "0001_registry"
+    assert json.loads(run("migrate", "--json").output)["applied"] == []
+    after = run("doctor", "--json")
+    diagnosis = json.loads(after.output)
+    assert diagnosis["pending"] == []
+    assert diagnosis["edition"] in ("plain", "timescale")
+    assert after.exit_code == (0 if diagnosis["healthy"] else 1)
+
+
+def test_a_taken_port_is_one_line(
+    broker: Broker, empty_settings: Path, migrated_database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("ECLOR_DATABASE_URL", migrated_database_url)
+    empty_settings.write_text(f"[api]\nport = {broker.port}\n", encoding="utf-8")
+    done = subprocess.run(
+        [*ECLOR, "cloud", "api"],
+        capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the API cannot listen on")
+    assert done.stderr.count("\n") == 1
+
+
+def test_all_roles_run_in_one_process_and_end_with_exit_code_0(
+    broker: Broker, empty_settings: Path, database_url: str, unused_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("ECLOR_DATABASE_URL", database_url)
+    monkeypatch.setenv("ECLOR_BROKER_URL", broker.url)
+    empty_settings.write_text(f"[api]\nport = {unused_port}\n", encoding="utf-8")
+    with subprocess.Popen(
+        [*ECLOR, "cloud", "up"],
+        stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        wanted = {"eclor.api role_started", "eclor.ingest broker_connected", "jobs_started"}
+        told = ""
+        while wanted and (line := process.stderr.readline()):
+            told += line
+            wanted = {words for words in wanted if words not in line}
+        assert not wanted, told
+        assert accepts_connections(unused_port)
+        process.send_signal(signal.SIGTERM)
+        told += process.stderr.read()
+        assert process.wait(LIMIT_S) == 0, told
+    assert "Traceback" not in told

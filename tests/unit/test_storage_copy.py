@@ -1,0 +1,155 @@
+"""The binary COPY encoding against bytes written by hand, and its traps."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cloud.ingest.rows import RowError, table_rows
+from cloud.storage import queries
+from cloud.storage.copy import NATIVE, Rows, encode, join
+from cloud.storage.tables import TABLES
+from protocols import wire
+from protocols.batch import Block, Reading, Stream, reading
+from protocols.ids import DeviceId, Lane
+from protocols.quantities import KINDS, Kind
+from protocols.time import US_PER_S, TimeUs
+from tests.integration.deliveries import EPOCH, GATEWAY
+
+T_US = TimeUs(946_684_800 * US_PER_S + 1)  # one microsecond after PostgreSQL's epoch
+IDS = {"box": 7, "lamp": 8}
+
+
+def block(*readings: Reading) -> Block:
+    """Through the wire, as ingest gets it."""
+    stream = Stream(GATEWAY, EPOCH, Lane.LIVE)
+    payload = wire.encode(stream, 1, readings, created_us=T_US, rows_before=0)
+    [only] = wire.decode(payload).blocks
+    return only
+
+
+def encoded(rows: Rows) -> bytes:
+    return b"".join(bytes(part) for part in encode(rows))
+
+
+def test_a_full_row_is_the_bytes_of_the_manual() -> None:
+    row = reading(
+        Kind.AMBIENT, DeviceId("box"), T_US, window_s=60, illuminance_lx=1.5,
+        temperature_c=-2.0, status=3,
+    )  # fmt: skip
+    assert encoded(table_rows(block(row), IDS)).hex(" ", 4) == bytes.fromhex(
+        "0007"  # fields
+        "00000008 0000000000000001"  # t, microseconds since 2000
+        "00000004 00000007"  # device_id
+        "00000004 0000003c"  # window_s
+        "00000002 0000"  # quality
+        "00000004 3fc00000"  # illuminance_lx, float4
+        "00000004 c0000000"  # temperature_c
+        "00000002 0003"  # status
+    ).hex(" ", 4)
+
+
+def test_a_null_is_a_length_of_minus_one_without_data() -> None:
+    rows = [
+        reading(Kind.AMBIENT, DeviceId("box"), T_US, window_s=60, temperature_c=-2.0, status=3),
+        reading(Kind.AMBIENT, DeviceId("lamp"), T_US, window_s=60),
+    ]
+    sizes = sorted(memoryview(part).nbytes for part in encode(table_rows(block(*rows), IDS)))
+    full = 2 + 12 + 8 + 8 + 6 + 8 + 8 + 6
+    assert sizes == [full - 4 - 4 - 2, full - 4]
+
+
+def test_a_text_row_is_the_bytes_of_the_manual() -> None:
+    row = reading(
+        Kind.OUTCOME, DeviceId("lamp"), T_US, command_id="c1", outcome="vérifié",
+        requested_pct=50.0,
+    )  # fmt: skip
+    assert encoded(table_rows(block(row), IDS)) == bytes.fromhex(
+        "0008 00000008 0000000000000001 00000004 00000008 00000002 0000"
+        "00000002 6331 00000009 76c3a9726966 69c3a9 00000004 42480000 ffffffff ffffffff"
+    )
+
+
+def test_joined_rows_stay_in_native_order_until_they_are_encoded() -> None:
+    rows = table_rows(block(reading(Kind.LIGHT, DeviceId("lamp"), T_US, power_w=1.0)), IDS)
+    both = join([rows, rows])
+    assert all(column.dtype.isnative for column in both.columns)
+    assert encoded(both) == 2 * encoded(rows)
+
+
+def test_nulls_of_one_part_survive_joining_with_a_part_that_has_none() -> None:
+    full, empty = (
+        table_rows(block(reading(Kind.PASSAGE, DeviceId("box"), T_US, **values)), IDS)
+        for values in (_full(Kind.PASSAGE), {})
+    )
+    both = join([full, empty, full])
+    assert sorted(encoded(both)) == sorted(2 * encoded(full) + encoded(empty))
+
+
+def _full(kind: Kind) -> Mapping[str, int]:
+    return {column.name: 1 for column in KINDS[kind].columns}
+
+
+def test_a_column_of_another_type_is_refused_before_it_is_sent() -> None:
+    rows = table_rows(block(reading(Kind.LIGHT, DeviceId("lamp"), T_US)), IDS)
+    wrong = Rows(rows.table, (rows.t_us.astype(np.int32), *rows.columns[1:]), rows.null)
+    with pytest.raises(TypeError, match="t is int32, the table has timestamptz"):
+        list(encode(wrong))
+
+
+def test_every_declared_type_has_an_encoding() -> None:
+    for table in TABLES.values():
+        assert {column.sql for column in table.columns} <= NATIVE.keys()
+
+
+def test_newest_takes_the_last_row_of_each_device() -> None:
+    times = {"box": (3, 1, 2), "lamp": (5, 9, 7)}
+    rows = table_rows(
+        block(
+            *(
+                reading(Kind.AMBIENT, DeviceId(name), TimeUs(T_US + t), status=t)
+                for name, at in times.items()
+                for t in at
+            )
+        ),
+        IDS,
+    ).newest()
+    assert rows.key.tolist() == [7, 8]
+    assert (rows.t_us - T_US).tolist() == [3, 9]
+
+
+@pytest.mark.parametrize("value", [2**15, -(2**15) - 1])
+def test_a_number_that_numpy_would_wrap_is_refused(value: int) -> None:
+    row = reading(Kind.AMBIENT, DeviceId("box"), T_US)
+    wide = Reading(row.kind, row.device, row.t_us, 0, 0, (None, None, value))
+    with pytest.raises(RowError, match="status outside"):
+        table_rows(block(wide), IDS)
+
+
+def test_a_null_in_the_unique_key_is_refused() -> None:
+    with pytest.raises(RowError, match="outcome without command_id"):
+        table_rows(block(reading(Kind.OUTCOME, DeviceId("box"), T_US)), IDS)
+
+
+def test_a_nul_character_is_refused() -> None:
+    row = reading(Kind.OUTCOME, DeviceId("box"), T_US, command_id="a\0b")
+    with pytest.raises(RowError, match="NUL"):
+        table_rows(block(row), IDS)
+
+
+def test_statements_are_loaded_by_name_with_their_comments(tmp_path: Path) -> None:
+    module = tmp_path / "store.py"
+    (tmp_path / "queries.sql").write_text(
+        "-- Head.\n\n-- name: one\n-- Why.\nselect 1;\n\n-- name: two\nselect 2;\n",
+        encoding="utf-8",
+    )
+    assert queries.load(str(module)) == {"one": "-- Why.\nselect 1", "two": "select 2"}
+
+
+def test_a_statement_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "queries.sql").write_text(
+        "-- name: one\nselect 1;\n-- name: one\nselect 2;\n", encoding="utf-8"
+    )
+    with pytest.raises(ValueError, match="twice"):
+        queries.load(str(tmp_path / "store.py"))
