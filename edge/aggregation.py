@@ -16,12 +16,12 @@ What must survive a restart is in `state()`: store it in the transaction that st
 returned so far, and hand it to the next `Aggregator`.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge import field_events as events
 from edge.columns import Feed, Gathered, feeds_of, passage_counts
 from edge.config_devices import DeviceSettings
 from edge.counters import CounterEvent, CounterTracker, rule_of
@@ -30,8 +30,6 @@ from protocols.batch import Reading, reading
 from protocols.ids import DeviceId
 from protocols.quantities import Kind, Quality, Role
 from protocols.time import US_PER_S, TimeUs, window_start
-
-_log = logging.getLogger("eclor.edge.aggregation")
 
 _REBASED = (CounterEvent.RESET, CounterEvent.SWAP)
 
@@ -120,7 +118,9 @@ class _Device:
         self._counted: dict[str, int] = dict(saved.get("counted", {}))
         self._closed = 0
         self._trackers = self._restored(saved.get("counters", {}))
-        if self._covered_us is not None and started_us < self._covered_us:
+        counted_us = (tracker.seen_us for _, tracker in self._trackers.values())
+        self._seen_us = max(self._covered_us or 0, *counted_us, 0)
+        if started_us < self._seen_us:
             self._set_back(started_us)
 
     def _restored(self, saved: Mapping[str, Any]) -> dict[str, tuple[Feed, CounterTracker]]:
@@ -164,18 +164,19 @@ class _Device:
         if event is not None:
             self._health.counter_events[event] += 1
             window.rebased |= event in _REBASED
-            level = logging.WARNING if event in _REBASED else logging.INFO
-            point, device = feed.point.name, self._settings.id
-            _log.log(level, "counter_%s device_id=%s point=%s raw=%d", event, device, point, raw)
+            events.COUNTER_SETTLED(
+                device_id=self._settings.id, point=feed.point.name, event=event, raw=raw
+            )
 
     def _window_at(self, t_us: int) -> _Window:
         """The open window that holds `t_us`; an open one that does not is closed."""
-        window = self._window
-        if window and window.start_us <= t_us <= window.end_us:
+        window, seen_us = self._window, self._seen_us
+        self._seen_us = t_us
+        if window and seen_us <= t_us <= window.end_us:
             return window
         if window:
-            self._close(window.end_us)
-        if t_us < (window.start_us if window else self._origin_us):
+            self._close(window.end_us if t_us >= seen_us else max(seen_us, window.start_us))
+        if t_us < max(seen_us, self._origin_us):
             self._set_back(t_us)
         self._window = self._opened(t_us)
         return self._window
@@ -184,10 +185,10 @@ class _Device:
         """The wall clock was set back to `t_us`: cover this time again, under other instants."""
         self._rewinds += 1
         self._health.clock_steps += 1
-        self._origin_us = t_us
+        self._origin_us = self._seen_us = t_us
         for _, tracker in self._trackers.values():
             tracker.clock_set_back(t_us)
-        _log.warning("clock_set_back device_id=%s t_us=%d", self._settings.id, t_us)
+        events.CLOCK_SET_BACK(device_id=self._settings.id, t_us=t_us)
 
     def _opened(self, t_us: int) -> _Window:
         aligned = window_start(max(t_us - 1, self._origin_us), self._settings.window_s)

@@ -22,7 +22,7 @@ import msgspec
 from edge.aggregation import Aggregator
 from edge.config_devices import DeviceSettings
 from edge.errors import TraceUnreadable
-from edge.outbox import Appended, Outbox
+from edge.outbox import Outbox
 from edge.sampling import Number, Sample
 from protocols.batch import Reading
 from protocols.ids import DeviceId, Lane, device_id
@@ -158,34 +158,48 @@ def replay(
         yield rows
 
 
-def backfill(
-    devices: Sequence[DeviceSettings],
-    path: Path,
-    outbox: Outbox,
-    *,
-    clock: Clock,
-    report: TraceReport,
-) -> Iterator[Appended]:
-    """Store the rows of the trace as history; gives what each durable chunk did.
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows to store on the history lane, with the documents of the same transaction."""
 
-    A running agent does other work between two chunks. Raises TraceUnreadable and what the outbox
-    raises; the next call goes on after the last chunk.
+    rows: list[Reading]
+    documents: dict[str, bytes]
+
+
+def chunks(
+    devices: Sequence[DeviceSettings], path: Path, *, progress: bytes | None, report: TraceReport
+) -> Iterator[Chunk]:
+    """What is still to be stored of the trace; `progress` is the outbox's document `PROGRESS`.
+
+    Take the next chunk only after the last one is stored. TraceUnreadable if the file is not.
     """
-    stored = _Progress(outbox, path)
+    stored = _Progress(progress, path)
     report.rows_stored_before = stored.rows
     rows = (row for rows in replay(devices, path, report) for row in rows)
     fresh = islice(rows, stored.rows, None)
     while chunk := list(islice(fresh, _CHUNK_ROWS)):
-        documents = stored.advanced(len(chunk))
-        yield outbox.append(Lane.HISTORY, chunk, created_us=clock.now_us(), documents=documents)
+        yield Chunk(chunk, stored.advanced(len(chunk)))
         report.rows_stored += len(chunk)
+
+
+def backfill(
+    devices: Sequence[DeviceSettings], path: Path, outbox: Outbox, *, clock: Clock
+) -> TraceReport:
+    """Store the whole trace in an outbox that no agent uses; raises what the outbox raises."""
+    report = TraceReport()
+    progress = outbox.document(PROGRESS)
+    for chunk in chunks(devices, path, progress=progress, report=report):
+        outbox.append(
+            Lane.HISTORY, chunk.rows, created_us=clock.now_us(), documents=chunk.documents
+        )
+    return report
 
 
 class _Progress:
     """Rows of a trace that the outbox has taken, for the traces seen last."""
 
-    def __init__(self, outbox: Outbox, path: Path) -> None:
-        self._known: dict[str, int] = json.loads(outbox.document(PROGRESS) or b"{}")
+    def __init__(self, document: bytes | None, path: Path) -> None:
+        self._known: dict[str, int] = json.loads(document or b"{}")
         self._trace = _fingerprint(path)
         self.rows = self._known.pop(self._trace, 0)
 

@@ -109,6 +109,11 @@ class CounterTracker:
         """Whether the last sample was held back."""
         return self._suspicion is not None
 
+    @property
+    def seen_us(self) -> int:
+        """When the last believed sample was read."""
+        return self._t_us
+
     def state(self) -> dict[str, Any]:
         """Everything needed to go on after a restart, as JSON can hold it."""
         held = self._suspicion
@@ -134,9 +139,9 @@ class CounterTracker:
 
     def clock_set_back(self, t_us: int) -> None:
         """Go on although time now is `t_us`, before the last sample."""
-        self._t_us = t_us - _UNKNOWN_ELAPSED_US
+        last_us, self._t_us = self._t_us, t_us - _UNKNOWN_ELAPSED_US
         if self._suspicion:
-            self._suspicion.t_us = t_us - _UNKNOWN_ELAPSED_US
+            self._suspicion.t_us = min(self._suspicion.t_us - last_us + self._t_us, t_us - 1)
 
     def _accept(self, raw: int, t_us: int) -> None:
         self._raw, self._t_us = raw, t_us

@@ -5,10 +5,10 @@ does not answer rests (edge.bus.units); a lost link is opened again, with pauses
 or command that needs it.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from edge import field_events as events
 from edge.backoff import Backoff
 from edge.bus.commands import Commands
 from edge.bus.driver import Driver
@@ -30,8 +30,6 @@ from edge.sampling import PollGroup, Sample, poll_groups, samples_of
 from protocols.profile_model import Point
 from protocols.registers import ReadBlock, RegisterError, decode, encode
 from protocols.time import Clock
-
-_log = logging.getLogger("eclor.edge.bus")
 
 T = TypeVar("T")
 
@@ -189,19 +187,19 @@ class Bus:
             self._link_lost = False
             for watch in self._units.values():
                 watch.link_returned()
-        _log.info("link_opened bus=%s", self.name)
+        events.LINK_OPENED(bus=self.name)
 
     def _note_link_lost(self, exc: LinkDown) -> None:
         if not self._link_lost:
             self._health.links_lost += 1
-            _log.warning("link_lost bus=%s reason=%s", self.name, exc.reason)
+            events.LINK_LOST(bus=self.name, reason=exc.reason)
         self._link_lost = True
 
     def _unit_silent(self, unit: int, exc: UnitSilent) -> None:
         self._health.units_silent += 1
         self._silences = 0 if isinstance(exc, UnitUnreachable) else self._silences + 1
         if self._units[unit].silent(self._clock.monotonic_s()):
-            _log.warning("unit_lost bus=%s unit=%d reason=%s", self.name, unit, exc)
+            events.UNIT_LOST(bus=self.name, unit=unit, reason=exc)
         if self._silences >= 2 * len(self._units):
             # Nobody answers: a dead link looks the same as dead units. A new one tells them apart.
             self._silences = 0
@@ -210,14 +208,15 @@ class Bus:
     def _unit_answered(self, unit: int) -> None:
         self._silences = 0
         if self._units[unit].answered():
-            _log.info("unit_returned bus=%s unit=%d", self.name, unit)
+            events.UNIT_RETURNED(bus=self.name, unit=unit)
 
     def _complain(self, group: PollGroup, problem: str) -> None:
         """Log a problem of a unit once, until it changes or goes away."""
         if self._complaints.get(group.unit) != problem:
             self._complaints[group.unit] = problem
-            name = group.profile.name
-            _log.warning("poll_failed bus=%s profile=%s problem=%s", self.name, name, problem)
+            events.POLL_FAILED(
+                bus=self.name, unit=group.unit, profile=group.profile.name, problem=problem
+            )
 
 
 def level_point(device: DeviceSettings) -> Point:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.backfill import MAX_LINE, TraceReport, backfill, read_trace, replay
+from edge.backfill import MAX_LINE, TraceReport, backfill, chunks, read_trace, replay
 from edge.clock import SystemClock
 from edge.config_devices import DeviceSettings
 from edge.errors import TraceUnreadable
@@ -131,20 +131,15 @@ def test_a_backfill_that_is_cut_off_and_started_again_stores_every_row_once(
         tmp_path, gateway=gateway_id("gate-way"), max_bytes=1 << 26, now_us=clock.now_us()
     )
     try:
-        cut_off = TraceReport()
-        chunks = backfill([GATE, LAMP], path, outbox, clock=clock, report=cut_off)
-        next(chunks)
-        chunks.close()  # type: ignore[attr-defined]
-        first = len(stored(outbox))
-        assert 0 < first < len(expected)
-        again = TraceReport()
-        for _ in backfill([GATE, LAMP], path, outbox, clock=clock, report=again):
-            pass
-        assert again.rows_stored_before == first
-        assert again.rows_stored == len(expected) - first
+        chunk = next(iter(chunks([GATE, LAMP], path, progress=None, report=TraceReport())))
+        outbox.append(
+            Lane.HISTORY, chunk.rows, created_us=clock.now_us(), documents=chunk.documents
+        )
+        assert 0 < len(chunk.rows) < len(expected)
+        again = backfill([GATE, LAMP], path, outbox, clock=clock)
+        assert again.rows_stored_before == len(chunk.rows)
+        assert again.rows_stored == len(expected) - len(chunk.rows)
         assert sorted(stored(outbox)) == sorted(expected)
-        repeated = TraceReport()
-        assert list(backfill([GATE, LAMP], path, outbox, clock=clock, report=repeated)) == []
-        assert repeated.rows_stored == 0
+        assert backfill([GATE, LAMP], path, outbox, clock=clock).rows_stored == 0
     finally:
         outbox.close()

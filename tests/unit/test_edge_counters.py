@@ -85,6 +85,14 @@ def test_counting_goes_on_after_the_wall_clock_was_set_back() -> None:
     assert tracker.total == 155
 
 
+def test_a_suspicion_survives_the_clock_being_set_back() -> None:
+    tracker = CounterTracker(RULE)
+    feed(tracker, [65_530, 3], start_s=1_000_000)
+    tracker.clock_set_back(5 * US_PER_S)
+    assert tracker.add(7, 5 * US_PER_S) is CounterEvent.WRAP
+    assert tracker.total == 65_543
+
+
 def test_a_sample_that_is_not_newer_is_ignored() -> None:
     tracker = CounterTracker(RULE)
     feed(tracker, [100, 105])
