@@ -41,9 +41,11 @@ def run(*, file: Path, trace: Path | None) -> None:
 
     Example: eclor edge run --config /etc/eclor/edge.toml
     """
+    config = _loaded(file)
+
     from edge import main
 
-    main.run(_loaded(file), backfill=trace)
+    main.run(config, backfill=trace)
 
 
 @edge.command()
@@ -81,15 +83,25 @@ def backfill(*, file: Path, trace: Path, as_json: bool) -> None:
     import dataclasses
     import json
 
-    from edge import main
+    from edge.backfill import backfill as store
+    from edge.clock import SystemClock
     from edge.errors import EdgeError
 
     try:
-        report = main.backfill(_loaded(file), trace)
+        report = store(_loaded(file), trace, clock=SystemClock())
     except EdgeError as exc:
         raise click.ClickException(str(exc)) from exc
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
+        return
+    for number, problem in report.bad:
+        click.echo(f"{trace}:{number}: {problem}", err=True)
+    if report.bad_lines > len(report.bad):
+        click.echo(f"... and {report.bad_lines - len(report.bad)} more bad lines", err=True)
+    click.echo(
+        f"{report.samples} samples: {report.rows_stored} rows stored, "
+        f"{report.rows_stored_before} were stored before"
+    )
 
 
 def _loaded(file: Path) -> EdgeConfig:
@@ -143,4 +155,6 @@ def _approve(config: EdgeConfig, *, as_json: bool) -> None:
         return
     click.echo(f"gateway {config.gateway.id}: no fault found")
     for bus in buses:
-        click.echo(f"  bus {bus['name']}: {bus['devices']} devices, {bus['requests_per_min']}/min")
+        click.echo(
+            f"  bus {bus['name']}: {bus['devices']} devices, {bus['requests_per_min']} requests/min"
+        )

@@ -165,7 +165,7 @@ class _Device:
             self._health.counter_events[event] += 1
             window.rebased |= event in _REBASED
             events.COUNTER_SETTLED(
-                device_id=self._settings.id, point=feed.point.name, event=event, raw=raw
+                device_id=self._settings.id, point=feed.point.name, found=event, raw=raw
             )
 
     def _window_at(self, t_us: int) -> _Window:

@@ -20,10 +20,12 @@ from pathlib import Path
 import msgspec
 
 from edge.aggregation import Aggregator
+from edge.config import EdgeConfig
 from edge.config_devices import DeviceSettings
 from edge.errors import TraceUnreadable
 from edge.outbox import Outbox
 from edge.sampling import Number, Sample
+from edge.statedir import StateDir
 from protocols.batch import Reading
 from protocols.ids import DeviceId, Lane, device_id
 from protocols.time import US_PER_S, Clock, TimeUs
@@ -182,10 +184,31 @@ def chunks(
         report.rows_stored += len(chunk)
 
 
-def backfill(
-    devices: Sequence[DeviceSettings], path: Path, outbox: Outbox, *, clock: Clock
+def backfill(config: EdgeConfig, path: Path, *, clock: Clock) -> TraceReport:
+    """Store the whole trace while no agent runs.
+
+    AlreadyRunning if one does, TraceUnreadable, and what the outbox raises.
+    """
+    state_dir = StateDir(config.gateway.state_dir)
+    state_dir.claim()
+    try:
+        outbox = Outbox.open(
+            state_dir.directory,
+            gateway=config.gateway.id,
+            max_bytes=config.outbox.max_bytes,
+            now_us=clock.now_us(),
+        )
+        try:
+            return _stored(config.devices, path, outbox, clock)
+        finally:
+            outbox.close()
+    finally:
+        state_dir.release()
+
+
+def _stored(
+    devices: Sequence[DeviceSettings], path: Path, outbox: Outbox, clock: Clock
 ) -> TraceReport:
-    """Store the whole trace in an outbox that no agent uses; raises what the outbox raises."""
     report = TraceReport()
     progress = outbox.document(PROGRESS)
     for chunk in chunks(devices, path, progress=progress, report=report):

@@ -31,7 +31,7 @@ POLL_FAILED = Event(
 COUNTER_SETTLED = Event(
     "counter_settled",
     _I,
-    ("device_id", "point", "event", "raw"),
+    ("device_id", "point", "found", "raw"),
     "a counter did something else than count: glitch (nothing added), wrap (counted), reset "
     "(counts from zero), swap (another meter: nothing added)",
 )

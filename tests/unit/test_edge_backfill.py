@@ -1,16 +1,25 @@
 """A recorded trace gives the rows the agent would have made, once, whatever is wrong with it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from edge.backfill import MAX_LINE, TraceReport, backfill, chunks, read_trace, replay
 from edge.clock import SystemClock
+from edge.config import (
+    EdgeConfig,
+    GatewaySettings,
+    LightingSettings,
+    OutboxSettings,
+    UplinkSettings,
+)
 from edge.config_devices import DeviceSettings
 from edge.errors import TraceUnreadable
 from edge.outbox import Outbox
+from edge.statedir import AlreadyRunning, StateDir
 from protocols.batch import Reading
 from protocols.ids import DeviceId, Lane, gateway_id
 from protocols.profile import builtin
@@ -126,20 +135,48 @@ def test_a_backfill_that_is_cut_off_and_started_again_stores_every_row_once(
 ) -> None:
     path = written(tmp_path, hours(72))
     expected = [(row.device, row.t_us) for row in rows_of(path)]
-    clock = SystemClock()
-    outbox = Outbox.open(
-        tmp_path, gateway=gateway_id("gate-way"), max_bytes=1 << 26, now_us=clock.now_us()
-    )
-    try:
-        chunk = next(iter(chunks([GATE, LAMP], path, progress=None, report=TraceReport())))
-        outbox.append(
-            Lane.HISTORY, chunk.rows, created_us=clock.now_us(), documents=chunk.documents
-        )
-        assert 0 < len(chunk.rows) < len(expected)
-        again = backfill([GATE, LAMP], path, outbox, clock=clock)
-        assert again.rows_stored_before == len(chunk.rows)
-        assert again.rows_stored == len(expected) - len(chunk.rows)
+    config = configured(tmp_path)
+    chunk = next(iter(chunks([GATE, LAMP], path, progress=None, report=TraceReport())))
+    with opened(config) as outbox:
+        outbox.append(Lane.HISTORY, chunk.rows, created_us=T0, documents=chunk.documents)
+    assert 0 < len(chunk.rows) < len(expected)
+    again = backfill(config, path, clock=SystemClock())
+    assert again.rows_stored_before == len(chunk.rows)
+    assert again.rows_stored == len(expected) - len(chunk.rows)
+    assert backfill(config, path, clock=SystemClock()).rows_stored == 0
+    with opened(config) as outbox:
         assert sorted(stored(outbox)) == sorted(expected)
-        assert backfill([GATE, LAMP], path, outbox, clock=clock).rows_stored == 0
+
+
+def test_a_backfill_beside_a_running_agent_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, hours(1))
+    config = configured(tmp_path)
+    agent = StateDir(config.gateway.state_dir)
+    agent.claim()
+    try:
+        with pytest.raises(AlreadyRunning):
+            backfill(config, path, clock=SystemClock())
+    finally:
+        agent.release()
+
+
+def configured(tmp_path: Path) -> EdgeConfig:
+    return EdgeConfig(
+        GatewaySettings(gateway_id("gate-way"), tmp_path / "state", 49.5, 5.8),
+        UplinkSettings("127.0.0.1", 1883, "5", 30, 10.0, None, None),
+        OutboxSettings(1 << 26),
+        (),
+        (GATE, LAMP),
+        LightingSettings(-0.833, 100.0),
+    )
+
+
+@contextmanager
+def opened(config: EdgeConfig) -> Iterator[Outbox]:
+    gateway = config.gateway
+    gateway.state_dir.mkdir(exist_ok=True)
+    outbox = Outbox.open(gateway.state_dir, gateway=gateway.id, max_bytes=1 << 26, now_us=T0)
+    try:
+        yield outbox
     finally:
         outbox.close()
