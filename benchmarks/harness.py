@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -24,19 +24,45 @@ _PACKAGE: Mapping[Group, str] = {"bench": "benchmarks.bench", "eval": "benchmark
 _GIT_TIMEOUT_S = 10
 
 
+class _Required:
+    """Marks an option that must be given."""
+
+
+REQUIRED = _Required()
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of one measurement: `--name VALUE`, handed to measure() with '_' for '-'.
+
+    `kind` is str, int, float or Path; without a `default` the option must be given.
+    """
+
+    name: str
+    kind: type[str] | type[int] | type[float] | type[Path]
+    help: str
+    default: object = REQUIRED
+
+    @property
+    def key(self) -> str:
+        """The name as a keyword of measure()."""
+        return self.name.replace("-", "_")
+
+
 class Measurement(Protocol):
     """What a module of `benchmarks.bench` or `benchmarks.evaluations` offers.
 
     The first line of its docstring says what it measures. `PACKAGES` are the distributions whose
     versions bear on the result. `measure` returns the figures; a key ends in its unit where it
     has one. It raises MeasurementError when the thing measured gave a wrong result: a fast wrong
-    answer has no figure.
+    answer has no figure. A module may have `OPTIONS: tuple[Option, ...]`, the keywords of its
+    measure().
     """
 
     __doc__: str
     PACKAGES: tuple[str, ...]
 
-    def measure(self) -> Mapping[str, float]: ...
+    def measure(self, **options: object) -> Mapping[str, float]: ...
 
 
 class MeasurementError(Exception):
@@ -65,10 +91,20 @@ class Report:
     name: str
     context: Context
     figures: Mapping[str, float]
+    options: Mapping[str, object] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
-        """The form that is printed and stored."""
-        return {"name": self.name, "context": asdict(self.context), "figures": dict(self.figures)}
+        """The form that is printed and stored; options only where the measurement has some.
+
+        Of a file only its name is told: where it lay is of no use to a reader.
+        """
+        told = {
+            name: value.name if isinstance(value, Path) else value
+            for name, value in self.options.items()
+            if value not in (None, "")
+        }
+        start = {"name": self.name} | ({"options": told} if told else {})
+        return start | {"context": asdict(self.context), "figures": dict(self.figures)}
 
 
 def catalogue(group: Group) -> dict[str, str]:
@@ -78,15 +114,32 @@ def catalogue(group: Group) -> dict[str, str]:
     return {name.replace("_", "-"): _summary(_load(group, name)) for name in names}
 
 
-def run(group: Group, name: str) -> Report:
+def run(group: Group, name: str, **options: object) -> Report:
     """Run measurement `name` now; UnknownMeasurementError or MeasurementError."""
+    module = _known(group, name)
+    figures = {key: _rounded(value) for key, value in module.measure(**options).items()}
+    return Report(group, name, context(module.PACKAGES), figures, _by_name(module, options))
+
+
+def options_of(group: Group, name: str) -> tuple[Option, ...]:
+    """The options of measurement `name`; UnknownMeasurementError."""
+    return _options(_known(group, name))
+
+
+def _known(group: Group, name: str) -> Measurement:
     known = catalogue(group)
     if name not in known:
         offer = ", ".join(known) or "none yet"
         raise UnknownMeasurementError(f"no {group} is called {name!r}; there are: {offer}")
-    module = _load(group, name.replace("-", "_"))
-    figures = {key: _rounded(value) for key, value in module.measure().items()}
-    return Report(group, name, context(module.PACKAGES), figures)
+    return _load(group, name.replace("-", "_"))
+
+
+def _options(module: Measurement) -> tuple[Option, ...]:
+    return cast(tuple[Option, ...], getattr(module, "OPTIONS", ()))
+
+
+def _by_name(module: Measurement, given: Mapping[str, object]) -> dict[str, object]:
+    return {option.name: given.get(option.key) for option in _options(module)}
 
 
 def context(packages: tuple[str, ...]) -> Context:

@@ -46,7 +46,7 @@ def _section(file: Path) -> str:
         [
             f"## {group} {name}",
             "",
-            f"`eclor {group} {name} --json`",
+            f"`{_command(group, name, run.get('options', {}))}`",
             "",
             "| figure | value | bar |",
             "|---|---|---|",
@@ -56,6 +56,11 @@ def _section(file: Path) -> str:
             "",
         ]
     )
+
+
+def _command(group: str, name: str, options: Mapping[str, Any]) -> str:
+    given = [f"--{option} {value}" for option, value in options.items()]
+    return " ".join(["eclor", group, name, *given, "--json"])
 
 
 def _row(key: str, value: float, bar: Bar | None) -> str:

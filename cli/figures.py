@@ -1,6 +1,7 @@
 """What `eclor bench` and `eclor eval` share: run a measurement, print it, hold it to its bars."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -38,15 +39,20 @@ def list_measurements(group: Group, *, as_json: bool) -> None:
         click.echo(f"{name:<20} {summary}")
 
 
-def run_measurement(group: Group, name: str, *, as_json: bool, check: bool, save: bool) -> None:
-    """Run `name` and print its figures; exit 1 where `check` is set and a bar is missed."""
+def run_measurement(
+    group: Group, name: str, *, as_json: bool, check: bool, save: bool, **options: object
+) -> None:
+    """Run `name` and print its figures; exit 1 where `check` is set and a bar is missed.
+
+    `options` go to the measurement (`option_parameters`).
+    """
     _require_checkout()
     from benchmarks.bars import BarsError, misses
     from benchmarks.harness import MeasurementError, UnknownMeasurementError, run
     from benchmarks.page import store
 
     try:
-        report = run(group, name)
+        report = run(group, name, **options)
         missed = misses(group, name, report.figures)
     except (UnknownMeasurementError, BarsError) as exc:
         raise click.UsageError(str(exc)) from exc
@@ -59,6 +65,33 @@ def run_measurement(group: Group, name: str, *, as_json: bool, check: bool, save
         click.echo(line, err=True)
     if check and missed:
         raise SystemExit(1)
+
+
+def option_parameters(group: Group, name: str) -> list[click.Parameter]:
+    """The options of a measurement as the command line takes them."""
+    _require_checkout()
+    from benchmarks.harness import REQUIRED, UnknownMeasurementError, options_of
+
+    try:
+        options = options_of(group, name)
+    except UnknownMeasurementError as exc:
+        raise click.UsageError(str(exc)) from exc
+    return [
+        click.Option(
+            [f"--{option.name}", option.key],
+            type=click.Path(path_type=Path) if option.kind is Path else option.kind,
+            help=option.help,
+            **({"required": True} if option.default is REQUIRED else {"default": option.default}),
+        )
+        for option in options
+    ]
+
+
+def summary_of(group: Group, name: str) -> str:
+    """One line on what measurement `name` measures."""
+    from benchmarks.harness import catalogue
+
+    return catalogue(group)[name]
 
 
 def _require_checkout() -> None:

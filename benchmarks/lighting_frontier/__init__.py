@@ -1,0 +1,1 @@
+"""What `eclor eval lighting` is made of: reading counts, scoring policies, drawing the frontier."""
