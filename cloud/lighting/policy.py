@@ -24,7 +24,7 @@ from cloud.lighting.exceedance import Chances, Classifier
 from cloud.lighting.history import Hours, Ints
 from cloud.lighting.predictors import Ahead, Predictors
 
-TARGET_SHARE = 0.0027
+TARGET_SHARE = 0.0029
 """Share of counted dark hours that may be under class; the promise is 0.003."""
 
 MAX_DEEP_CHANCE = 0.002
@@ -34,10 +34,14 @@ SURPRISE_SD = 2.0
 expected of this road in what the city does. Where the road was quiet, jumps over the lower
 threshold follow such hours ten times as often as others (24 detectors of one city, two years)."""
 
+EMPTY_SHARE = 0.06
+"""Below this share of the capacity a surprise is some cars on an empty road: the normal class is
+more than a sevenfold away."""
+
 STALE_H = {Ahead.HOUR: 2.0, Ahead.NIGHT: 24.0}
 
-GAIN = 0.015
-"""A night with twice the under-class hours due raises the price by 1.5 per cent."""
+GAIN = 0.02
+"""A night with twice the under-class hours due raises the price by two per cent."""
 
 PRICE_RANGE = (0.4, 8.0)
 """Feedback moves the price within these multiples of the calibrated one."""
@@ -97,6 +101,7 @@ def learn(
 def guarded(known: Predictors, chances: Chances, unsure: Flags, ahead: Ahead) -> Classes:
     """Most classes lower that the guards leave open; `unsure` (dark hours,)."""
     surprised = (known.surprise > SURPRISE) & (known.surprise_sd > SURPRISE_SD)
+    surprised &= known.carried > np.log(EMPTY_SHARE)
     deep = ~surprised & (chances.normal <= MAX_DEEP_CHANCE)
     if ahead is Ahead.HOUR:
         deep &= known.age_h <= 1

@@ -50,6 +50,7 @@ class Predictors:
     the log of a threshold; `others` is the rest. `surprise` (hours, detectors): log of the count
     of the last hour over what was expected of it and what the whole city does in that hour;
     `surprise_sd` the same in Poisson deviations; both NaN where that hour was not counted.
+    `carried`: log of the share of the capacity to expect if the surprise of that hour lasts.
     `age_h`: hours since the detector's last known count, 1 = the hour before the cut.
     """
 
@@ -59,6 +60,7 @@ class Predictors:
     capacity: Floats
     surprise: Floats
     surprise_sd: Floats
+    carried: Floats
     age_h: Floats
 
 
@@ -99,6 +101,7 @@ def predictors(counts: Floats, capacity: Floats, clock: Hours, ahead: Ahead) -> 
             capacity=capacity,
             surprise=taken(past.log - past.slow - city, last),
             surprise_sd=taken(deviation, last),
+            carried=past.slow[rows] + taken(past.log - past.slow, last),
             age_h=_age(counts, last),
         )
 

@@ -92,11 +92,13 @@ def test_a_guard_stands_above_any_chance() -> None:
     assert policy.decide(given, most(1, 0), 0.1).tolist() == [[1, 0]]
 
 
-def known(*, surprise: float, deviations: float, age_h: float) -> Predictors:
+def known(*, surprise: float, deviations: float, age_h: float, carried: float = -2.0) -> Predictors:
     one = np.zeros((1, 1))
     empty = np.zeros((0, 1, 1), dtype=np.float32)
     at = np.zeros(1, dtype=np.int64)
-    return Predictors(at, empty, empty, one[0], one + surprise, one + deviations, one + age_h)
+    return Predictors(
+        at, empty, empty, one[0], one + surprise, one + deviations, one + carried, one + age_h
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,6 +120,12 @@ def test_two_classes_lower_only_on_a_calm_road_that_was_just_counted(
     no = np.zeros(1, dtype=np.bool_)
     found = policy.guarded(seen, chances([chance], [chance]), no, Ahead.HOUR)
     assert found.tolist() == [[left_open]]
+
+
+def test_some_cars_on_an_empty_road_are_no_surprise() -> None:
+    seen = known(surprise=1.0, deviations=4.0, age_h=1, carried=-4.0)
+    no = np.zeros(1, dtype=np.bool_)
+    assert policy.guarded(seen, chances([0.0], [0.0]), no, Ahead.HOUR).tolist() == [[2]]
 
 
 def test_an_unsure_hour_keeps_the_normal_class() -> None:
