@@ -43,9 +43,13 @@ def run(*, file: Path, trace: Path | None) -> None:
     """
     config = _loaded(file)
 
-    from edge import main
+    from edge.errors import EdgeError
+    from edge.main import run as run_agent
 
-    main.run(config, backfill=trace)
+    try:
+        run_agent(config, backfill=trace)
+    except EdgeError as exc:
+        raise EdgeFault(str(exc)) from exc
 
 
 @edge.command()

@@ -117,7 +117,7 @@ class Outbox:
     ) -> None:
         """Use `Outbox.open`; `connection` holds a store of `gateway`."""
         self._db = connection
-        self._path = path
+        self.path = path
         self._ballast = Ballast(path.with_suffix(".ballast"))
         self._gateway = gateway
         self._protected = protected
@@ -135,9 +135,11 @@ class Outbox:
         now_us: int,
         new_epoch: Callable[[], uuid.UUID] = uuid.uuid4,
         protected: int = PROTECTED,
+        damaged: bool = False,
     ) -> "Outbox":
         """The store in `directory`, made if there is none; a damaged one is set aside (9).
 
+        `damaged`: set it aside without another look, because using it showed that it is.
         Raises OutboxUnavailable while it cannot be opened, OutboxForeign if it is not ours.
         """
         path = directory / FILE_NAME
@@ -147,10 +149,12 @@ class Outbox:
             return cls(connection, path, gateway, protected=protected)
 
         try:
-            return attempt()
+            if not damaged:
+                return attempt()
         except OutboxCorrupt:
-            with _as_unavailable(path):
-                aside = set_aside(path, now_us=now_us)
+            pass  # found at opening
+        with _as_unavailable(path):
+            aside = set_aside(path, now_us=now_us)
         outbox = attempt()
         outbox.set_aside = aside
         with outbox._transaction():
@@ -191,7 +195,7 @@ class Outbox:
                 if not is_full(exc):
                     raise
             dropped += self._make_room(lane, readings, created_us)
-        raise OutboxFull(self._path, self._full_reason())
+        raise OutboxFull(self.path, self._full_reason())
 
     def acknowledge(self, ack: StreamAck) -> int:
         """Delete what the database holds (4); returns the number of batches deleted."""
@@ -229,7 +233,7 @@ class Outbox:
 
     def held(self, lane: Lane) -> tuple[Range, ...]:
         """The numbers that wait, as closed ranges in order."""
-        with translated(self._path):
+        with translated(self.path):
             return tuple(
                 self._db.execute(
                     "SELECT min(seq), max(seq) FROM (SELECT seq, seq - row_number() OVER "
@@ -255,7 +259,7 @@ class Outbox:
             "SELECT refused_rows + (SELECT sum(rows) FROM lane), dropped_rows FROM store"
         )
         if row is None or totals is None:
-            raise OutboxCorrupt(f"{self._path}: table store is empty")
+            raise OutboxCorrupt(f"{self.path}: table store is empty")
         return Usage(
             batches=int(row[0]),
             rows=int(row[1]),
@@ -266,7 +270,7 @@ class Outbox:
 
     def size_bytes(self) -> int:
         """All files of the outbox together, ballast included."""
-        files = [*companions(self._path), self._path.with_suffix(".ballast")]
+        files = [*companions(self.path), self.path.with_suffix(".ballast")]
         return sum(file.stat().st_size for file in files if file.exists())
 
     # One transaction each; the caller holds it open
@@ -297,7 +301,7 @@ class Outbox:
     ) -> tuple[list[Sealed], list[Refused]]:
         row = self._row("SELECT last_seq + 1, rows FROM lane WHERE lane = ?", lane)
         if row is None:
-            raise OutboxCorrupt(f"{self._path}: lane {lane} is missing")
+            raise OutboxCorrupt(f"{self.path}: lane {lane} is missing")
         return seal(
             self.stream(lane), readings, next_seq=row[0], rows_before=row[1], created_us=created_us
         )
@@ -378,7 +382,7 @@ class Outbox:
         sealed, _ = self._seal(lane, readings, created_us)
         needed = sum(len(batch.payload) + _ROW_OVERHEAD_BYTES for batch in sealed) + 16_384
         if self._free_bytes() > 2 * needed:  # there are pages, but the disk has no room for the log
-            raise OutboxFull(self._path, "disk_full")
+            raise OutboxFull(self.path, "disk_full")
         dropped: list[tuple[Lane, int]] = []
         while needed > 0:
             victims = self._with_ballast(lambda: self._drop_some(needed))  # noqa: B023
@@ -387,7 +391,7 @@ class Outbox:
             needed -= sum(size for _, _, size in victims)
             dropped += [(lane, seq) for lane, seq, _ in victims]
         if not dropped:
-            raise OutboxFull(self._path, self._full_reason())
+            raise OutboxFull(self.path, self._full_reason())
         return dropped
 
     def _drop_some(self, needed_bytes: int) -> list[tuple[Lane, int, int]]:
@@ -469,17 +473,17 @@ class Outbox:
             if not is_full(exc):
                 raise
             if not self._ballast.release():
-                raise OutboxFull(self._path, "disk_full") from exc
+                raise OutboxFull(self.path, "disk_full") from exc
         try:
             return write()
         except sqlite3.OperationalError as exc:
-            raise OutboxFull(self._path, "disk_full") from exc
+            raise OutboxFull(self.path, "disk_full") from exc
         finally:
             self._ballast.restore()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with translated(self._path):
+        with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -490,14 +494,14 @@ class Outbox:
                 raise
 
     def _row(self, sql: str, *parameters: object) -> tuple[Any, ...] | None:
-        with translated(self._path):
+        with translated(self.path):
             row: tuple[Any, ...] | None = self._db.execute(sql, parameters).fetchone()
         return row
 
     def _value(self, sql: str, *parameters: object) -> Any:
         row = self._row(sql, *parameters)
         if row is None:
-            raise OutboxCorrupt(f"{self._path}: a row of the store is missing")
+            raise OutboxCorrupt(f"{self.path}: a row of the store is missing")
         return row[0]
 
 

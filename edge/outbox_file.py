@@ -6,6 +6,8 @@ ballast file is given back to the disk when a small transaction fails, and the w
 kept short.
 """
 
+# ruff: noqa: N818  (names say the fault; that it is an error, the root says)
+
 import os
 import sqlite3
 from collections.abc import Iterator

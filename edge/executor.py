@@ -1,0 +1,235 @@
+"""The lights: at each instant the level that the plan commands, written, read back, reported.
+
+The level comes from `protocols.plan` alone, which the cloud audits with. Without a plan the sun
+decides, with a clock that cannot be trusted every lamp is fully on. A lamp that does not follow is
+tried again at every step; what became of a command is told once for each change of its outcome.
+"""
+
+import asyncio
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge import events
+from edge.errors import NotCommandable, Retriable, UnitRefused
+from protocols.batch import Reading, reading
+from protocols.ids import DeviceId
+from protocols.plan import (
+    FULL_LEVEL_PCT,
+    Command,
+    Fallback,
+    Plan,
+    Source,
+    fallback_at,
+    level_at,
+)
+from protocols.quantities import Kind
+from protocols.time import US_PER_S, Clock, TimeUs
+
+STEP_S = 10.0
+TOLERANCE_PCT = 1.0
+"""A read-back this close is the same level: DALI steps are up to 2.8 % of the value apart."""
+REPEAT_S = 300.0
+"""A level is commanded and read back again this often: a power cut resets a lamp to its own start
+level, and controllers that hear nothing for a quarter of an hour go to full light by themselves."""
+_ATTEMPTS = 2  # writes in one step before the next step tries again
+_REWRITE_AFTER = 3  # read-backs that differ (a lamp fades for some seconds) before writing again
+_AT_ONCE = 8
+
+
+class Outcome(enum.StrEnum):
+    """What became of a command."""
+
+    APPLIED = "applied"  # taken by the device, which cannot be read back
+    VERIFIED = "verified"  # the device shows the level asked for
+    REJECTED = "rejected"  # the device refuses it, or keeps another level
+    UNKNOWN = "unknown"  # no answer
+
+
+class Lamps(Protocol):
+    """What the executor asks of the field."""
+
+    async def write_level(self, device: DeviceId, level_pct: float) -> None: ...
+
+    async def read_level(self, device: DeviceId) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the sun is looked at, in degrees, and what holds with no plan at all."""
+
+    latitude_deg: float
+    longitude_deg: float
+    fallback: Fallback
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    outcome: Outcome | None  # None: not decided yet, look again at the next step
+    readback_pct: float | None = None
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class _Lamp:
+    """What was asked of one device and how it went."""
+
+    level_pct: float | None = None
+    command_id: str = ""
+    written: bool = False
+    mismatches: int = 0
+    told: Outcome | None = None
+    settled_s: float | None = None
+
+    def ask(self, level_pct: float, command_id: str) -> None:
+        if self.level_pct != level_pct:
+            self.level_pct, self.command_id = level_pct, command_id
+            self.written, self.mismatches, self.told, self.settled_s = False, 0, None, None
+
+
+class Executor:
+    """One task; `step` does everything that is due at this instant."""
+
+    def __init__(
+        self,
+        lamps: Lamps,
+        devices: Iterable[DeviceId],
+        *,
+        place: Place,
+        plan: Callable[[int], Plan | None],
+        clock: Clock,
+        clock_sure: Callable[[], bool],
+        emit: Callable[[Sequence[Reading]], None],
+    ) -> None:
+        """`devices` are all lamps of the configuration; `plan(now_us)` is the plan in force."""
+        self._field = lamps
+        self._lamps = {device: _Lamp() for device in devices}
+        self._place = place
+        self._plan = plan
+        self._clock = clock
+        self._clock_sure = clock_sure
+        self._emit = emit
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Step every `STEP_S` seconds, at each slot change and at `wake`, until cancelled."""
+        while True:
+            self._changed.clear()
+            await self.step()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.pause_s()):
+                    await self._changed.wait()
+
+    def wake(self) -> None:
+        """Something else may hold from now on: do not wait for the next step."""
+        self._changed.set()
+
+    def pause_s(self) -> float:
+        """Until the next step: the next slot of the plan, at most `STEP_S`."""
+        now_us = self._clock.now_us()
+        plan = self._plan(now_us)
+        slots = (slot.t_us for group in plan.groups for slot in group.slots) if plan else ()
+        next_us = min((t_us for t_us in slots if t_us > now_us), default=None)
+        return STEP_S if next_us is None else min(STEP_S, (next_us - now_us) / US_PER_S)
+
+    async def step(self) -> None:
+        """Bring every lamp to the level that holds now, and tell what became of it."""
+        for device, (command, origin) in self.commands().items():
+            lamp = self._lamps.setdefault(device, _Lamp())
+            now_us = self._clock.now_us()
+            lamp.ask(command.level_pct, f"{command.source}:{origin}:{now_us // US_PER_S}")
+        async with asyncio.TaskGroup() as tasks:
+            for device, lamp in self._lamps.items():
+                if lamp.level_pct is not None and self._due(lamp):
+                    tasks.create_task(self._serve(device, lamp), name=f"lamp {device}")
+
+    def commands(self) -> dict[DeviceId, tuple[Command, str]]:
+        """The command of every lamp now, and the plan and group or the rule that it comes from."""
+        now_us, sure = self._clock.now_us(), self._clock_sure()
+        plan = self._plan(now_us)
+        commands = dict.fromkeys(self._lamps, (self._without_plan(now_us, sure=sure), "sun"))
+        if plan is not None:
+            for group in plan.groups:
+                command = level_at(plan, group, now_us, clock_sure=sure)
+                origin = f"{plan.plan_id}/{group.group}"
+                commands |= dict.fromkeys(group.devices, (command, origin))
+        return commands
+
+    def _without_plan(self, now_us: int, *, sure: bool) -> Command:
+        if not sure:
+            return Command(FULL_LEVEL_PCT, Source.FULL_ON)
+        return fallback_at(
+            self._place.fallback,
+            now_us,
+            latitude_deg=self._place.latitude_deg,
+            longitude_deg=self._place.longitude_deg,
+        )
+
+    def _due(self, lamp: _Lamp) -> bool:
+        settled_s = lamp.settled_s
+        return settled_s is None or self._clock.monotonic_s() - settled_s >= REPEAT_S
+
+    async def _serve(self, device: DeviceId, lamp: _Lamp) -> None:
+        async with self._slots:
+            result = await self._tried(device, lamp)
+        if result.outcome in (Outcome.VERIFIED, Outcome.APPLIED, Outcome.REJECTED):
+            lamp.settled_s = self._clock.monotonic_s()
+            lamp.written, lamp.mismatches = False, 0  # command it anew when it is looked at again
+        if result.outcome is not None and result.outcome is not lamp.told:
+            lamp.told = result.outcome
+            self._tell(device, lamp, result)
+
+    async def _tried(self, device: DeviceId, lamp: _Lamp) -> _Result:
+        level_pct = lamp.level_pct or 0.0
+        try:
+            if not lamp.written:
+                await self._written(device, level_pct)
+                lamp.written = True
+            readback_pct = await self._field.read_level(device)
+        except (UnitRefused, NotCommandable) as exc:
+            return _Result(Outcome.REJECTED, reason=str(exc))
+        except Retriable as exc:
+            return _Result(Outcome.UNKNOWN, reason=str(exc))
+        return self._compared(lamp, level_pct, readback_pct)
+
+    async def _written(self, device: DeviceId, level_pct: float) -> None:
+        for remaining in reversed(range(_ATTEMPTS)):
+            try:
+                await self._field.write_level(device, level_pct)
+                return
+            except Retriable:
+                if not remaining:
+                    raise
+
+    def _compared(self, lamp: _Lamp, level_pct: float, readback_pct: float | None) -> _Result:
+        if readback_pct is None:
+            return _Result(Outcome.APPLIED, reason="the device shows no level")
+        if abs(readback_pct - level_pct) <= max(TOLERANCE_PCT, 0.03 * level_pct):
+            lamp.mismatches = 0
+            return _Result(Outcome.VERIFIED, readback_pct)
+        lamp.mismatches += 1
+        lamp.settled_s = None
+        if lamp.mismatches < _REWRITE_AFTER:
+            return _Result(None, readback_pct)
+        if lamp.mismatches == _REWRITE_AFTER:
+            lamp.written = False  # it lost the command: write once more
+            return _Result(None, readback_pct)
+        return _Result(Outcome.REJECTED, readback_pct, "the device keeps another level")
+
+    def _tell(self, device: DeviceId, lamp: _Lamp, result: _Result) -> None:
+        if result.outcome in (Outcome.REJECTED, Outcome.UNKNOWN):
+            events.LEVEL_FAILED(device_id=device, outcome=result.outcome, reason=result.reason)
+        row = reading(
+            Kind.OUTCOME,
+            device,
+            TimeUs(self._clock.now_us()),
+            command_id=lamp.command_id,
+            outcome=str(result.outcome),
+            requested_pct=lamp.level_pct,
+            readback_pct=result.readback_pct,
+            reason=result.reason,
+        )
+        self._emit([row])
