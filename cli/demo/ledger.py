@@ -129,6 +129,14 @@ class _Edge:
     waiting: list[tuple[str, str, int, int, int]]
 
 
+def waiting_rows(outbox: Path) -> int:
+    """Rows that wait in the store of a running gateway; 0 while it has none."""
+    try:
+        return sum(batch[4] for batch in _read_outbox(outbox).waiting)
+    except sqlite3.OperationalError:
+        return 0
+
+
 def _read_outbox(path: Path) -> _Edge:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:

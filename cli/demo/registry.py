@@ -11,22 +11,16 @@ from protocols.quantities import Kind
 Address = tuple[str, int]
 """Host and port of a Modbus TCP endpoint."""
 
-LIVE_WINDOW_S = 10
-_LIVE_INTERVAL_S = 5
+_WINDOW_S, _INTERVAL_S = 10, 5
 
 
 def document(
     territory: Territory,
     addresses: Mapping[GatewayId, Address],
     broker: Mapping[str, Any],
-    *,
-    live: bool,
 ) -> dict[str, list[dict[str, Any]]]:
-    """The registry of `territory`.
-
-    `live`: lamps and meters in windows of `LIVE_WINDOW_S`, so that a viewer sees them move; else in
-    the longer windows in which the past days are written. Gates are always counted by the minute.
-    """
+    """The registry of `territory`: lamps and meters in short windows, so that a viewer sees them
+    move, gates counted by the minute. Each gateway needs an address."""
     sites = territory.sites
     return {
         "territories": [
@@ -34,7 +28,7 @@ def document(
         ],
         "sites": [_site(territory, site) for site in sites],
         "gateways": [_gateway(territory, site, addresses, broker) for site in sites],
-        "devices": [device for site in sites for device in _devices(site, live=live)],
+        "devices": [device for site in sites for device in _devices(site)],
         "groups": [_group(territory, site, group) for site in sites for group in site.groups],
         "facilities": [
             _facility(territory, site, site.facility) for site in sites if site.facility is not None
@@ -69,7 +63,7 @@ def _gateway(
     }
 
 
-def _devices(site: SiteSpec, *, live: bool) -> Iterator[dict[str, Any]]:
+def _devices(site: SiteSpec) -> Iterator[dict[str, Any]]:
     for spec in site.gateway.devices:
         for device, index in spec.devices():
             yield {
@@ -79,18 +73,18 @@ def _devices(site: SiteSpec, *, live: bool) -> Iterator[dict[str, Any]]:
                 "bus": site.gateway.bus,
                 "unit": spec.unit,
                 "index": index,
-                **_measured(spec, live=live),
+                **_measured(spec),
             }
 
 
-def _measured(spec: DeviceSpec, *, live: bool) -> dict[str, Any]:
+def _measured(spec: DeviceSpec) -> dict[str, Any]:
     profile = builtin(spec.profile)
-    fast = live and profile.kind is not Kind.PASSAGE
+    fast = profile.kind is not Kind.PASSAGE
     return {
         "kind": profile.kind.label,
         "profile": spec.profile,
-        "interval_s": float(_LIVE_INTERVAL_S if fast else spec.interval_s),
-        "window_s": LIVE_WINDOW_S if fast else spec.window_s,
+        "interval_s": float(_INTERVAL_S if fast else spec.interval_s),
+        "window_s": _WINDOW_S if fast else spec.window_s,
     }
 
 
