@@ -1,4 +1,5 @@
-"""The API as a FastAPI application: the domains' routers under /api/v1, one database pool.
+"""The API as a FastAPI application: the domains' routers under /api/v1, the page at /, one
+database pool.
 
     create_app(settings) -> FastAPI
 
@@ -21,6 +22,7 @@ from cloud.batches import routes as batches
 from cloud.clock import SystemClock
 from cloud.keys import routes as keys
 from cloud.lighting import routes as lighting
+from cloud.portal import routes as portal
 from cloud.readings import routes as readings
 from cloud.registry import routes as registry
 from cloud.settings import Settings
@@ -51,6 +53,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.include_router(_health)
     for domain in (registry, readings, batches, keys, audit, lighting, waiting):
         app.include_router(domain.router, prefix=PREFIX)
+    app.include_router(portal.router)
     describe(app)
     return app
 
