@@ -98,7 +98,7 @@ Global___Body: _TypeAlias = Body  # noqa: Y015
 
 @_typing.final
 class Block(_message.Message):
-    """Rows of one reading kind, sorted by device, then time."""
+    """Rows of one reading kind, sorted by device, then (samples only) point, then time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

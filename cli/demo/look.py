@@ -63,4 +63,4 @@ def _saving_pct(client: RegistryClient, group: Mapping[str, Any]) -> float | Non
     """Of the last night that was metered well enough, against the declared baseline."""
     slug = f"{group['territory']}.{group['id']}"
     nights = client.read(f"/lighting/groups/{slug}/energy")["nights"]
-    return next((n["saving_pct"] for n in reversed(nights) if n["saving_pct"] is not None), None)
+    return next((n["saving_pct"] for n in reversed(nights) if n["complete"]), None)

@@ -6,6 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from cli.main import main as cli
 
 UNITS = sorted((Path(__file__).parents[2] / "config/systemd").glob("*.service"))
 # Tenths of systemd's exposure score; DESIGN asks for 1.2 on a gateway and 1.1 in the cloud.
@@ -32,6 +35,22 @@ def test_every_daemon_has_its_unit() -> None:
     commands = {dict(_settings(unit))["ExecStart"].split(" --")[0] for unit in UNITS}
     roles = ("edge run", "cloud ingest", "cloud api", "cloud jobs")
     assert commands == {f"{PROGRAM} {role}" for role in roles}
+
+
+def _started() -> list[list[str]]:
+    """The words after `eclor` in every unit and in every service of the compose file."""
+    units = [dict(_settings(unit))["ExecStart"].removeprefix(PROGRAM).split() for unit in UNITS]
+    compose = (UNITS[0].parents[1] / "compose.yaml").read_text()
+    services = re.findall(r"command: \[(cloud, .*)\]", compose)
+    assert services
+    return units + [re.split(r", ", service.replace('"', "")) for service in services]
+
+
+@pytest.mark.parametrize("words", _started(), ids=" ".join)
+def test_the_command_understands_what_starts_it(words: list[str]) -> None:
+    words = [word.replace("%i", "0") for word in words]
+    done = CliRunner().invoke(cli, [*words, "--help"])
+    assert done.exit_code == 0, done.output
 
 
 @needs_systemd
