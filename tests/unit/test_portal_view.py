@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from pathlib import Path
+from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +20,7 @@ from cloud.waiting.store import Facility
 PARIS = ZoneInfo("Europe/Paris")
 FRENCH = Texts(Language.FR, PARIS)
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
-PORTAL = Path(__file__).parents[2] / "cloud" / "portal"
+PORTAL = files("cloud.portal")
 
 FACILITY = Facility(
     facility_id=1,
@@ -49,14 +49,14 @@ def test_every_text_exists_in_every_language_with_the_same_values() -> None:
 
 def test_templates_use_only_texts_that_exist() -> None:
     used: set[str] = set()
-    for path in (PORTAL / "templates").iterdir():
+    for path in PORTAL.joinpath("templates").iterdir():
         used |= set(re.findall(r"\bt\('([\w.]+)'", path.read_text(encoding="utf-8")))
     assert used
     assert used <= set(CATALOGUE)
 
 
 def test_pages_ask_nobody_else_for_anything() -> None:
-    for path in [*(PORTAL / "templates").iterdir(), *(PORTAL / "static").iterdir()]:
+    for path in [*PORTAL.joinpath("templates").iterdir(), *PORTAL.joinpath("static").iterdir()]:
         found = re.findall(r"https?://[^\s\"')]+", path.read_text(encoding="utf-8"))
         assert set(found) <= {"http://www.w3.org/2000/svg"}
 
