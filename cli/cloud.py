@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.keys import key
+
 if TYPE_CHECKING:
     from cloud.settings import Settings
     from cloud.storage.doctor import Diagnosis
@@ -50,6 +52,9 @@ def cloud() -> None:
 
     The database and the broker are named by ECLOR_DATABASE_URL and ECLOR_BROKER_URL.
     """
+
+
+cloud.add_command(key)
 
 
 @cloud.command()

@@ -4,6 +4,7 @@
 machine, and the only place where that is accepted.
 """
 
+import logging
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -56,6 +57,7 @@ async def running(choice: Choice, directory: Path, port: int) -> AsyncIterator[B
         finally:
             child.stop()
         return
+    _log_to(directory / "amqtt.log")
     async with _amqtt(port):
         yield Broker("amqtt (in process)", port, "3.1.1", None)
 
@@ -68,6 +70,12 @@ def _start_mosquitto(program: str, directory: Path, port: int) -> Child:
     settings = directory / "mosquitto.conf"
     settings.write_text(_SETTINGS.format(port=port))
     return Child("Mosquitto", [program, "-c", str(settings)], log=directory / "mosquitto.log")
+
+
+def _log_to(file: Path) -> None:
+    """What amqtt and the tasks that it leaves unwatched have to say goes to a file, like the other
+    parts' logs, not over the live table."""
+    logging.getLogger().addHandler(logging.FileHandler(file, delay=True))
 
 
 @asynccontextmanager

@@ -123,7 +123,7 @@ async def _staged(
     await _until(lambda: _healthy(url), services, "the API")
     key = await _admin_key(database.url)
     ready = directory / simulator.READY_FILE
-    say(f"simulating {options.days:g} past days of the territory")
+    say("waiting for the simulated past")
     await _until(ready.exists, services, "the simulated field")
     say("writing the registry")
     names = await asyncio.to_thread(_provision, options.seed, directory, url, key, broker)

@@ -15,7 +15,6 @@ import pytest
 import uvicorn
 from click.testing import CliRunner, Result
 
-from cli.keys import key as key_group
 from cli.main import main
 from cli.provision import provision
 from cloud.api.app import create_app
@@ -289,17 +288,17 @@ def test_a_key_made_on_the_server_opens_the_api_until_it_is_revoked(
 ) -> None:
     runner, environment = CliRunner(), {"ECLOR_DATABASE_URL": migrated_database_url}
     made = runner.invoke(
-        key_group, ["create", "--name", "admin", "--scope", "admin"], env=environment
+        main, ["cloud", "key", "create", "--name", "admin", "--scope", "admin"], env=environment
     )
     assert made.exit_code == 0, made.output
     text = made.stdout.strip()
     with served(migrated_database_url) as url:
         shell = Shell(url, text)
         shell.ok("territory", "list")
-        listed = runner.invoke(key_group, ["list", "--json"], env=environment)
+        listed = runner.invoke(main, ["cloud", "key", "list", "--json"], env=environment)
         assert text.split("_", 2)[2] not in listed.stdout
         key_id = json.loads(listed.stdout)[0]["key_id"]
-        assert runner.invoke(key_group, ["revoke", key_id], env=environment).exit_code == 0
+        assert runner.invoke(main, ["cloud", "key", "revoke", key_id], env=environment).exit_code == 0
         assert shell.run("territory", "list").exit_code == 2
 
 
@@ -310,16 +309,16 @@ def test_faults_of_key_commands_are_one_clear_line(
     create = ["create", "--name", "x", "--scope", "read"]
     good = {"ECLOR_DATABASE_URL": migrated_database_url}
     away = {"ECLOR_DATABASE_URL": f"postgresql://eclor@127.0.0.1:{unused_port}/eclor"}
-    unknown = runner.invoke(key_group, [*create, "--territory", "nowhere"], env=good)
+    unknown = runner.invoke(main, ["cloud", "key", *create, "--territory", "nowhere"], env=good)
     assert (unknown.exit_code, len(lines(unknown))) == (2, 1)
-    missing = runner.invoke(key_group, ["revoke", "000000000000"], env=good)
+    missing = runner.invoke(main, ["cloud", "key", "revoke", "000000000000"], env=good)
     assert (missing.exit_code, len(lines(missing))) == (1, 1)
-    down = runner.invoke(key_group, create, env=away)
+    down = runner.invoke(main, ["cloud", "key", *create], env=away)
     assert (down.exit_code, len(lines(down))) == (1, 1)
     assert "ECLOR_DATABASE_URL" in down.stderr
 
 
 def test_an_empty_database_says_what_to_run(database_url: str) -> None:
-    result = CliRunner().invoke(key_group, ["list"], env={"ECLOR_DATABASE_URL": database_url})
+    result = CliRunner().invoke(main, ["cloud", "key", "list"], env={"ECLOR_DATABASE_URL": database_url})
     assert result.exit_code == 1
     assert "eclor cloud migrate" in result.stderr
