@@ -12,7 +12,8 @@
     |   |- UnitBusy             the unit or its gateway asked to come back (exceptions 5, 6)
     |   `- CommandsFull         more commands wait on the bus than its queue holds
     |- UnitRefused              the unit answered with any other Modbus exception
-    `- NotCommandable           no such device, or its profile has no writable level
+    |- CommandExpired           the command's time was over before it reached the unit
+    `- NotCommandable           no such device or point, or its profile does not allow the write
 
 Whether to try again is the type `Retriable`, never a guess at the call site.
 """
@@ -144,8 +145,16 @@ class CommandsFull(Retriable):
         self.limit = limit
 
 
+class CommandExpired(EdgeError):
+    """A command for unit `unit` waited longer than it was worth: nothing has been sent."""
+
+    def __init__(self, unit: int) -> None:
+        super().__init__(f"unit {unit}: the time of the command was over before it could be sent")
+        self.unit = unit
+
+
 class NotCommandable(EdgeError):
-    """Device `device` cannot be given a level; correct the plan or the configuration."""
+    """Device `device` cannot be given that value; correct the plan, command or configuration."""
 
     def __init__(self, device: str, reason: str) -> None:
         super().__init__(f"device {device}: {reason}")

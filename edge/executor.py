@@ -6,14 +6,13 @@ tried again at every step; what became of a command is told once for each change
 """
 
 import asyncio
-import enum
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from edge import events
-from edge.errors import NotCommandable, Retriable, UnitRefused
+from edge.bus.writes import Outcome, WriteResult, Writing
 from protocols.batch import Reading, reading
 from protocols.ids import DeviceId
 from protocols.plan import (
@@ -34,18 +33,7 @@ TOLERANCE_PCT = 1.0
 REPEAT_S = 300.0
 """A level is commanded and read back again this often: a power cut resets a lamp to its own start
 level, and controllers that hear nothing for a quarter of an hour go to full light by themselves."""
-_ATTEMPTS = 2  # writes in one step before the next step tries again
-_REWRITE_AFTER = 3  # read-backs that differ (a lamp fades for some seconds) before writing again
 _AT_ONCE = 8
-
-
-class Outcome(enum.StrEnum):
-    """What became of a command."""
-
-    APPLIED = "applied"  # taken by the device, which cannot be read back
-    VERIFIED = "verified"  # the device shows the level asked for
-    REJECTED = "rejected"  # the device refuses it, or keeps another level
-    UNKNOWN = "unknown"  # no answer
 
 
 class Lamps(Protocol):
@@ -65,28 +53,20 @@ class Place:
     fallback: Fallback
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    outcome: Outcome | None  # None: not decided yet, look again at the next step
-    readback_pct: float | None = None
-    reason: str | None = None
-
-
 @dataclass(slots=True)
 class _Lamp:
     """What was asked of one device and how it went."""
 
     level_pct: float | None = None
     command_id: str = ""
-    written: bool = False
-    mismatches: int = 0
+    writing: Writing | None = None
     told: Outcome | None = None
     settled_s: float | None = None
 
     def ask(self, level_pct: float, command_id: str) -> None:
         if self.level_pct != level_pct:
             self.level_pct, self.command_id = level_pct, command_id
-            self.written, self.mismatches, self.told, self.settled_s = False, 0, None, None
+            self.writing, self.told, self.settled_s = None, None, None
 
 
 class Executor:
@@ -174,52 +154,28 @@ class Executor:
 
     async def _serve(self, device: DeviceId, lamp: _Lamp) -> None:
         async with self._slots:
-            result = await self._tried(device, lamp)
+            result = await self._writing(device, lamp).attempt()
         if result.outcome in (Outcome.VERIFIED, Outcome.APPLIED, Outcome.REJECTED):
             lamp.settled_s = self._clock.monotonic_s()
-            lamp.written, lamp.mismatches = False, 0  # command it anew when it is looked at again
+            lamp.writing = None  # command it anew when it is looked at again
+        elif result.outcome is None:
+            lamp.settled_s = None
         if result.outcome is not None and result.outcome is not lamp.told:
             lamp.told = result.outcome
             self._tell(device, lamp, result)
 
-    async def _tried(self, device: DeviceId, lamp: _Lamp) -> _Result:
+    def _writing(self, device: DeviceId, lamp: _Lamp) -> Writing:
+        """The command of `lamp`: begun now, or going on."""
         level_pct = lamp.level_pct or 0.0
-        try:
-            if not lamp.written:
-                await self._written(device, level_pct)
-                lamp.written = True
-            readback_pct = await self._field.read_level(device)
-        except (UnitRefused, NotCommandable) as exc:
-            return _Result(Outcome.REJECTED, reason=str(exc))
-        except Retriable as exc:
-            return _Result(Outcome.UNKNOWN, reason=str(exc))
-        return self._compared(lamp, level_pct, readback_pct)
+        lamp.writing = lamp.writing or Writing(
+            level_pct,
+            write=lambda: self._field.write_level(device, level_pct),
+            read=lambda: self._field.read_level(device),
+            tolerance=max(TOLERANCE_PCT, 0.03 * level_pct),
+        )
+        return lamp.writing
 
-    async def _written(self, device: DeviceId, level_pct: float) -> None:
-        for remaining in reversed(range(_ATTEMPTS)):
-            try:
-                await self._field.write_level(device, level_pct)
-                return
-            except Retriable:
-                if not remaining:
-                    raise
-
-    def _compared(self, lamp: _Lamp, level_pct: float, readback_pct: float | None) -> _Result:
-        if readback_pct is None:
-            return _Result(Outcome.APPLIED, reason="the device shows no level")
-        if abs(readback_pct - level_pct) <= max(TOLERANCE_PCT, 0.03 * level_pct):
-            lamp.mismatches = 0
-            return _Result(Outcome.VERIFIED, readback_pct)
-        lamp.mismatches += 1
-        lamp.settled_s = None
-        if lamp.mismatches < _REWRITE_AFTER:
-            return _Result(None, readback_pct)
-        if lamp.mismatches == _REWRITE_AFTER:
-            lamp.written = False  # it lost the command: write once more
-            return _Result(None, readback_pct)
-        return _Result(Outcome.REJECTED, readback_pct, "the device keeps another level")
-
-    def _tell(self, device: DeviceId, lamp: _Lamp, result: _Result) -> None:
+    def _tell(self, device: DeviceId, lamp: _Lamp, result: WriteResult) -> None:
         if result.outcome in (Outcome.REJECTED, Outcome.UNKNOWN):
             events.LEVEL_FAILED(device_id=device, outcome=result.outcome, reason=result.reason)
         row = reading(
@@ -229,7 +185,7 @@ class Executor:
             command_id=lamp.command_id,
             outcome=str(result.outcome),
             requested_pct=lamp.level_pct,
-            readback_pct=result.readback_pct,
+            readback_pct=result.readback,
             reason=result.reason,
         )
         self._emit([row])

@@ -6,20 +6,22 @@ from collections.abc import Callable, Sequence
 from edge.bus.driver import Driver
 from edge.bus.health import FieldHealth
 from edge.bus.modbus_tcp import ModbusTcp
-from edge.bus.poller import Bus
+from edge.bus.poller import Bus, level_point
 from edge.config import BusSettings
 from edge.config_devices import DeviceSettings, by_bus
 from edge.errors import NotCommandable
 from edge.sampling import Sample
 from protocols.ids import DeviceId
+from protocols.profile_model import Point
+from protocols.registers import Value
 from protocols.time import Clock
 
 
 class Field:
     """Every bus as a task of its own; samples go to `emit` as they come, in order of time a bus.
 
-    `write_level` and `read_level` raise `Retriable` (link down, unit silent or busy, reply
-    malformed, queue full), UnitRefused or NotCommandable.
+    Reads and writes raise `Retriable` (link down, unit silent or busy, reply malformed, queue
+    full), UnitRefused or NotCommandable.
     """
 
     def __init__(
@@ -56,12 +58,37 @@ class Field:
     async def write_level(self, device: DeviceId, level_pct: float) -> None:
         """Command a level, 0..100 %; returns once the device has taken it."""
         bus, settings = self._place(device)
-        await bus.write_level(settings, level_pct)
+        await bus.write(settings, level_point(settings), level_pct)
 
     async def read_level(self, device: DeviceId) -> float | None:
         """The level as the device holds it, %; None if it says "not available"."""
         bus, settings = self._place(device)
-        return await bus.read_level(settings)
+        value = await bus.read(settings, level_point(settings))
+        return None if value is None or isinstance(value, str) else float(value)
+
+    async def write(
+        self, device: DeviceId, name: str, value: Value, *, expires_s: float | None = None
+    ) -> None:
+        """Write a point that the device's profile allows to be written.
+
+        `expires_s`, on the monotonic clock, is when it is not worth sending any more:
+        CommandExpired.
+        """
+        bus, settings = self._place(device)
+        await bus.write(settings, self.point(device, name), value, expires_s=expires_s)
+
+    async def read(self, device: DeviceId, name: str) -> Value:
+        """A point of a device, now; None if it says "not available"."""
+        bus, settings = self._place(device)
+        return await bus.read(settings, self.point(device, name))
+
+    def point(self, device: DeviceId, name: str) -> Point:
+        """The point `name` of a device; NotCommandable names the points there are."""
+        _, settings = self._place(device)
+        try:
+            return settings.profile.point(name)
+        except KeyError as exc:
+            raise NotCommandable(device, str(exc.args[0])) from None
 
     def _place(self, device: DeviceId) -> tuple[Bus, DeviceSettings]:
         try:

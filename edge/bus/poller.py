@@ -17,6 +17,7 @@ from edge.bus.schedule import Schedule
 from edge.bus.units import UnitWatch
 from edge.config_devices import DeviceSettings
 from edge.errors import (
+    CommandExpired,
     LinkDown,
     NotCommandable,
     ReplyMalformed,
@@ -28,7 +29,7 @@ from edge.errors import (
 )
 from edge.sampling import PollGroup, Sample, poll_groups, samples_of
 from protocols.profile_model import Point
-from protocols.registers import ReadBlock, RegisterError, decode, encode
+from protocols.registers import ReadBlock, RegisterError, Value, decode, encode
 from protocols.time import Clock
 
 T = TypeVar("T")
@@ -77,23 +78,30 @@ class Bus:
             self._commands.close()
             self._driver.close()
 
-    async def write_level(self, device: DeviceSettings, level_pct: float) -> None:
-        """Command a level, 0..100 %; returns once the device has taken it."""
-        point = level_point(device)
-        try:
-            words = encode(point, level_pct)
-        except RegisterError as exc:
-            raise NotCommandable(device.id, str(exc)) from exc
+    async def write(
+        self,
+        device: DeviceSettings,
+        point: Point,
+        value: Value,
+        *,
+        expires_s: float | None = None,
+    ) -> None:
+        """Write a point that its profile allows to be written; returns once the unit has taken it.
+
+        `expires_s`, on the monotonic clock, is when the command is not worth sending any more.
+        """
+        words = _allowed(device, point, value)
         address = point.address_at(device.index)
 
         async def write() -> None:
+            if expires_s is not None and self._clock.monotonic_s() >= expires_s:
+                raise CommandExpired(device.unit)
             await self._driver.write(device.unit, point.function, address=address, words=words)
 
         await self._commands.submit(lambda: self._asked(device.unit, write))
 
-    async def read_level(self, device: DeviceSettings) -> float | None:
-        """The level as the device holds it, %; None if it says "not available"."""
-        point = level_point(device)
+    async def read(self, device: DeviceSettings, point: Point) -> Value:
+        """The value of a point as the device holds it; None if it says "not available"."""
         address = point.address_at(device.index)
 
         async def read() -> Sequence[int]:
@@ -101,9 +109,7 @@ class Bus:
                 device.unit, point.function, address=address, count=point.words
             )
 
-        words = await self._commands.submit(lambda: self._asked(device.unit, read))
-        value = decode(point, words)
-        return None if value is None or isinstance(value, str) else float(value)
+        return decode(point, await self._commands.submit(lambda: self._asked(device.unit, read)))
 
     async def _poll_due(self, schedule: Schedule[PollGroup]) -> None:
         due = schedule.take(monotonic_s=self._clock.monotonic_s(), now_us=self._clock.now_us())
@@ -225,6 +231,17 @@ def level_point(device: DeviceSettings) -> Point:
         if point.writable and point.column == "level_pct":
             return point
     raise NotCommandable(device.id, f"profile {device.profile.name} has no writable level")
+
+
+def _allowed(device: DeviceSettings, point: Point, value: Value) -> list[int]:
+    """The words of `value`; NotCommandable unless the profile lets this point hold it."""
+    if point not in device.profile.points or not point.writable:
+        reason = f"profile {device.profile.name} does not allow {point.name} to be written"
+        raise NotCommandable(device.id, reason)
+    try:
+        return encode(point, value)
+    except RegisterError as exc:
+        raise NotCommandable(device.id, str(exc)) from exc
 
 
 def _shown(read: ReadBlock) -> str:

@@ -244,6 +244,9 @@ async def test_a_simulated_cabinet_is_read_and_its_lamps_are_commanded() -> None
                 await field_.write_level(DeviceId("feeder"), 10)
             with pytest.raises(NotCommandable, match="not in the configuration"):
                 await field_.read_level(DeviceId("nobody"))
+            with pytest.raises(NotCommandable, match="does not allow"):
+                await field_.write(lamp, "power", 10)
+            assert isinstance(await field_.read(lamp, "power"), float | int)
             with pytest.raises(NotCommandable, match="outside"):
                 await field_.write_level(lamp, 101)
     assert field_.health.polls_failed == 0

@@ -298,7 +298,9 @@ def test_a_key_made_on_the_server_opens_the_api_until_it_is_revoked(
         listed = runner.invoke(main, ["cloud", "key", "list", "--json"], env=environment)
         assert text.split("_", 2)[2] not in listed.stdout
         key_id = json.loads(listed.stdout)[0]["key_id"]
-        assert runner.invoke(main, ["cloud", "key", "revoke", key_id], env=environment).exit_code == 0
+        assert (
+            runner.invoke(main, ["cloud", "key", "revoke", key_id], env=environment).exit_code == 0
+        )
         assert shell.run("territory", "list").exit_code == 2
 
 
@@ -319,6 +321,8 @@ def test_faults_of_key_commands_are_one_clear_line(
 
 
 def test_an_empty_database_says_what_to_run(database_url: str) -> None:
-    result = CliRunner().invoke(main, ["cloud", "key", "list"], env={"ECLOR_DATABASE_URL": database_url})
+    result = CliRunner().invoke(
+        main, ["cloud", "key", "list"], env={"ECLOR_DATABASE_URL": database_url}
+    )
     assert result.exit_code == 1
     assert "eclor cloud migrate" in result.stderr
