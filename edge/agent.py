@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from edge import events
@@ -17,6 +18,7 @@ from edge.backfill import PROGRESS, Chunk, TraceReport, chunks
 from edge.batching import LaneRule
 from edge.bus.field import Field
 from edge.bus.poller import level_point
+from edge.bus.report import FieldReport, write_report
 from edge.clock import ClockTrust
 from edge.committer import CLOCK, COUNTERS, Committer
 from edge.config import EdgeConfig
@@ -135,6 +137,7 @@ class Agent:
             await self._uplink.leave(_LEAVE_S)
         await _cancelled([uplink])
         self._committer.cycle()  # what has been acknowledged since
+        self._write_field_report()
         pending = sum(self._sender.pending(lane) for lane in Lane)
         self._committer.close()
         self._state_dir.release()
@@ -158,6 +161,14 @@ class Agent:
                 state_dir=self._config.gateway.state_dir,
             )
             self._committer.add([row])
+            self._write_field_report()
+
+    def _write_field_report(self) -> None:
+        """For who asks how busy the buses are; a disk that is full has been reported elsewhere."""
+        uptime_s = self._clock.monotonic_s() - self._started_s
+        report = FieldReport(self._clock.now_us(), uptime_s, self._field.by_bus)
+        with suppress(OSError):
+            write_report(self._config.gateway.state_dir, report)
 
     async def _feed(self, watchdog: Watchdog) -> None:
         while True:
@@ -234,9 +245,8 @@ class Agent:
         watchdog.watch(lambda: self._commits, every_s=COMMIT_EVERY_S)
         intervals_s = [device.interval_s for device in self._config.devices]
         if intervals_s:
-            health = self._field.health
             watchdog.watch(
-                lambda: health.polls_ok + health.polls_failed,
+                lambda: self._field.health.polls,
                 every_s=3 * min(intervals_s) + _FIELD_SLACK_S,
             )
         return watchdog

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from edge.config_buses import BusSettings as BusSettings
+from edge.config_buses import read_bus
 from edge.config_check import Table
 from edge.config_devices import DeviceSettings as DeviceSettings
 from edge.config_devices import read_devices
@@ -53,16 +55,6 @@ class OutboxSettings:
     """Bound of the durable store."""
 
     max_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class BusSettings:
-    """A Modbus TCP endpoint; `timeout_s` is how long a reply may take."""
-
-    name: str
-    host: str
-    port: int
-    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,19 +200,7 @@ def _outbox(table: Table) -> OutboxSettings:
 
 
 def _buses(table: Table) -> tuple[BusSettings, ...]:
-    return tuple(_bus(name, entry) for name, entry in table.named_tables().items())
-
-
-def _bus(name: str, table: Table) -> BusSettings:
-    table.choice("type", ("tcp",), default="tcp")
-    settings = BusSettings(
-        name=name,
-        host=table.text("host", remedy="write the endpoint's name or address"),
-        port=table.integer("port", 1, 65_535, default=502),
-        timeout_s=table.number("timeout_s", 0.05, 60, default=1.0),
-    )
-    table.close()
-    return settings
+    return tuple(read_bus(name, entry) for name, entry in table.named_tables().items())
 
 
 def _lighting(table: Table) -> LightingSettings:

@@ -86,6 +86,14 @@ class Table:
             self.fault(key, value, _misfit(value, int), allowed)
         return lo if default is None else default
 
+    def boolean(self, key: str, *, default: bool) -> bool:
+        """true or false."""
+        value = self._take(key, default, "write true or false")
+        if isinstance(value, bool):
+            return value
+        self.fault(key, value, "is neither true nor false", "write true or false")
+        return default
+
     def table(self, key: str, *, required: bool = False) -> "Table":
         """The table `key`; an absent one is empty."""
         value = self._data.get(key, {})

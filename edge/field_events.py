@@ -28,6 +28,13 @@ POLL_FAILED = Event(
     "a unit answers, but not with what its profile asks for: check that the profile is the right "
     "one; reported when the problem changes",
 )
+HOLES_LEARNT = Event(
+    "holes_learnt",
+    _I,
+    ("bus", "unit", "profile", "holes"),
+    "a device refuses reads that span these registers: all devices of the profile are read around "
+    "them from now on; a smaller max_gap in the profile says so beforehand",
+)
 COUNTER_SETTLED = Event(
     "counter_settled",
     _I,

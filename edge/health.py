@@ -4,7 +4,7 @@ import os
 import resource
 from pathlib import Path
 
-from edge.bus.health import FieldHealth
+from edge.bus.health import BusHealth
 from edge.outbox import AGENT, Usage
 from protocols.batch import Reading, reading
 from protocols.quantities import Kind
@@ -18,7 +18,7 @@ def health_row(
     t_us: TimeUs,
     *,
     uptime_s: float,
-    field: FieldHealth,
+    field: BusHealth,
     usage: Usage | None,
     state_dir: Path,
 ) -> Reading:

@@ -12,7 +12,7 @@ from edge.config_devices import DeviceSettings
 from protocols.ids import DeviceId
 from protocols.profile_model import Point, Profile, RegisterType
 from protocols.quantities import Kind
-from protocols.registers import ReadBlock, decode_block, plan_reads
+from protocols.registers import ReadBlock, RegisterError, decode_block, plan_reads
 from protocols.time import TimeUs
 
 Number = int | float | None
@@ -69,16 +69,25 @@ def _group(members: Sequence[DeviceSettings]) -> PollGroup:
 
 
 def samples_of(
-    group: PollGroup, replies: Sequence[Sequence[int] | None], t_us: TimeUs
+    group: PollGroup,
+    answers: Iterable[tuple[ReadBlock, Sequence[int] | None]],
+    t_us: TimeUs,
 ) -> list[Sample]:
-    """One sample a device from the replies to `group.reads`, in their order; None: it failed."""
+    """One sample a device from the reads of a poll and their registers; None: the read failed.
+
+    A reply that cannot be decoded counts as a read that failed.
+    """
     values: dict[int, dict[str, Number]] = {device.index: {} for device in group.devices}
     failed: set[int] = set()
-    for read, reply in zip(group.reads, replies, strict=True):
-        if reply is None:
+    for read, reply in answers:
+        try:
+            decoded = list(decode_block(read, reply)) if reply is not None else None
+        except RegisterError:
+            decoded = None
+        if decoded is None:
             failed.update(index for _, index in read.points)
             continue
-        for point, index, value in decode_block(read, reply):
+        for point, index, value in decoded:
             values[index][point.name] = None if isinstance(value, str) else value
     return [
         Sample(device.id, t_us, values[device.index], device.index not in failed)

@@ -1,16 +1,14 @@
-"""What a bus needs from a protocol: ask one unit at a time, and never a number that is not one."""
+"""What a bus needs from a protocol: a question, its answer, never a wrong number."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from edge.bus import pdu
 from protocols.profile_model import Function
 
 
 class Driver(Protocol):
-    """One endpoint. One request at a time; the caller owns retries, order and reconnecting.
-
-    `read` and `write` raise LinkDown, UnitSilent, ReplyMalformed, UnitBusy or UnitRefused.
-    """
+    """One endpoint. The caller owns order, retries, reconnecting and how much is asked at once."""
 
     @property
     def connected(self) -> bool: ...
@@ -19,18 +17,22 @@ class Driver(Protocol):
         """Open the endpoint, closing what was open; LinkDown if it cannot be had."""
         ...
 
-    async def read(
-        self, unit: int, function: Function, *, address: int, count: int
-    ) -> Sequence[int]:
-        """Exactly `count` registers (0..65535) or bits (0, 1) from 0-based `address`."""
-        ...
+    async def ask(self, unit: int, request: bytes, *, timeout_s: float) -> bytes:
+        """The PDU that answers the PDU `request`, checked against it.
 
-    async def write(
-        self, unit: int, function: Function, *, address: int, words: Sequence[int]
-    ) -> None:
-        """Write holding registers or one coil; returns once the unit has echoed it."""
+        Raises LinkDown, UnitSilent, ReplyMalformed, UnitBusy, UnitRefused; on a serial line also
+        UnitResting, where a late answer could be taken for another one.
+        """
         ...
 
     def close(self) -> None:
-        """Close the endpoint; harmless when it is closed."""
+        """Close the endpoint; whoever waits for an answer gets LinkDown. Harmless when closed."""
         ...
+
+
+async def read_now(
+    driver: Driver, unit: int, function: Function, *, address: int, count: int, timeout_s: float
+) -> Sequence[int]:
+    """Exactly `count` registers or bits from the 0-based `address`, asked at once: for a tool."""
+    request = pdu.read_request(function, address, count)
+    return pdu.numbers(request, await driver.ask(unit, request, timeout_s=timeout_s))

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from edge.bus.driver import Driver
-from edge.bus.health import FieldHealth
+from edge.bus.health import BusHealth, total
+from edge.bus.holes import HoleMap
+from edge.bus.modbus_rtu import ModbusRtu
 from edge.bus.modbus_tcp import ModbusTcp
 from edge.bus.poller import Bus, level_point
 from edge.config import BusSettings
@@ -31,23 +33,36 @@ class Field:
         *,
         clock: Clock,
         emit: Callable[[Sample], None],
-        driver: Callable[[BusSettings], Driver] = ModbusTcp,
+        driver: Callable[[BusSettings, BusHealth], Driver] | None = None,
     ) -> None:
-        self.health = FieldHealth()
+        """`driver` makes what speaks on a bus, if it is not `driver_of`."""
+        made = driver or driver_of
+        self.by_bus = {settings.name: BusHealth() for settings in buses}
+        holes = HoleMap()
         members = by_bus(devices)
         self._buses = [
             Bus(
-                settings.name,
+                settings,
                 members.get(settings.name, []),
-                driver=driver(settings),
+                driver=made(settings, self.by_bus[settings.name]),
                 clock=clock,
                 emit=emit,
-                health=self.health,
+                health=self.by_bus[settings.name],
+                holes=holes,
             )
             for settings in buses
         ]
         by_name = {bus.name: bus for bus in self._buses}
         self._places = {device.id: (by_name[device.bus], device) for device in devices}
+
+    @property
+    def health(self) -> BusHealth:
+        """The counters of all buses together; `by_bus` has them one by one."""
+        return total(self.by_bus.values())
+
+    def counters(self, name: str) -> BusHealth:
+        """The counters of bus `name`; a source that is no Modbus bus gets some to keep."""
+        return self.by_bus.setdefault(name, BusHealth())
 
     async def run(self) -> None:
         """Run every bus until cancelled."""
@@ -95,3 +110,10 @@ class Field:
             return self._places[device]
         except KeyError:
             raise NotCommandable(device, "is not in the configuration") from None
+
+
+def driver_of(settings: BusSettings, health: BusHealth) -> Driver:
+    """What speaks the protocol of a bus."""
+    if settings.framed_as_rtu:
+        return ModbusRtu(settings, health)
+    return ModbusTcp(settings, health)

@@ -1,157 +1,112 @@
-"""Modbus TCP through pymodbus, with the policy taken out of it.
+"""Modbus TCP: any number of questions outstanding, each answered by its transaction number.
 
-pymodbus connects, frames and numbers the requests. Retries, reconnecting and time-outs are the
-caller's: with its defaults one silent unit holds the line for 12 s. The trace hook, a documented
-way to see and alter the stream, hands over only replies that fit the request (edge.bus.replies).
+Why not pymodbus: one request in flight a connection, so that one silent unit stalls all of them
+(docs/adr/0006-modbus-frames-of-our-own.md).
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import assert_never
+from dataclasses import dataclass
 
-from pymodbus import ModbusException
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.pdu import ModbusPDU
-
-from edge.bus.replies import screen
-from edge.config import BusSettings
-from edge.errors import LinkDown, ReplyMalformed, UnitSilent, exception_reply
-from protocols.profile_model import Function
-
-_OWN_POLICY = 1_000_000  # requests without a reply before pymodbus closes the line: never
-
-Call = Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
+from edge.bus import mbap
+from edge.bus.answers import Answer, fail, settle
+from edge.bus.health import BusHealth
+from edge.bus.wires import keep_alive
+from edge.config_buses import BusSettings
+from edge.errors import LinkDown, ReplyMalformed, UnitSilent
 
 
-class ModbusTcp:
-    """`edge.bus.driver.Driver` on one TCP endpoint."""
+@dataclass(frozen=True, slots=True)
+class _Question:
+    unit: int
+    request: bytes
+    answer: Answer
 
-    def __init__(self, settings: BusSettings) -> None:
-        # Every failure is reported by the caller, once; pymodbus logs each of them again.
-        logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+
+class ModbusTcp(asyncio.Protocol):
+    """`edge.bus.driver.Driver` on one TCP endpoint; how much is outstanding is the bus' to bound.
+
+    A reply whose transaction nobody waits for is late and counts as `replies_late`. Bytes that are
+    no frame end the connection and every question on it.
+    """
+
+    def __init__(self, settings: BusSettings, health: BusHealth) -> None:
         self._settings = settings
-        self._client: AsyncModbusTcpClient | None = None
-        self._request = b""
-        self._problem: str | None = None
-        self._deadline: asyncio.Timeout | None = None
+        self._health = health
+        self._transport: asyncio.Transport | None = None
+        self._splitter = mbap.Splitter()
+        self._waiting: dict[int, _Question] = {}
+        self._transaction = 0
 
     @property
     def connected(self) -> bool:
-        return self._client is not None and self._client.connected
+        return self._transport is not None
 
     async def connect(self) -> None:
         self.close()
-        settings = self._settings
-        client = AsyncModbusTcpClient(
-            settings.host,
-            port=settings.port,
-            timeout=2 * settings.timeout_s,  # the deadlines here come first
-            retries=0,
-            reconnect_delay=0,
-            trace_packet=self._trace_packet,
-            trace_connect=self._trace_connect,
-        )
-        client.set_max_no_responses(_OWN_POLICY)
+        host, port = self._settings.host, self._settings.port
         try:
-            async with asyncio.timeout(settings.timeout_s):
-                connected = await client.connect()
-        except TimeoutError:
-            connected = False
-        if not connected:
-            client.close()
-            where = f"{settings.host}:{settings.port}"
-            raise LinkDown(settings.name, f"cannot connect to {where}; check power, cable and port")
-        self._client = client
+            async with asyncio.timeout(self._settings.timeout_s):
+                transport, _ = await asyncio.get_running_loop().create_connection(
+                    lambda: self, host, port
+                )
+        except (OSError, TimeoutError) as exc:
+            reason = f"cannot connect to {host}:{port}; check power, cable and port"
+            raise LinkDown(self._settings.name, reason) from exc
+        keep_alive(transport)
+        self._splitter = mbap.Splitter()
+        self._transport = transport
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._transport is not None:
+            transport, self._transport = self._transport, None
+            transport.abort()  # what the peer has not read would wait for ever
+        self._fail_all("the connection was closed")
 
-    async def read(
-        self, unit: int, function: Function, *, address: int, count: int
-    ) -> Sequence[int]:
-        reply = await self._ask(unit, _read_call(unit, function, address, count))
-        if function.is_bits:
-            return [int(bit) for bit in reply.bits[:count]]
-        return list(reply.registers)
-
-    async def write(
-        self, unit: int, function: Function, *, address: int, words: Sequence[int]
-    ) -> None:
-        await self._ask(unit, _write_call(unit, function, address, words))
-
-    async def _ask(self, unit: int, call: Call) -> ModbusPDU:
-        """One request and its reply; every way to fail is one of the agent's errors."""
-        client = self._client
-        if client is None or not client.connected:
+    async def ask(self, unit: int, request: bytes, *, timeout_s: float) -> bytes:
+        if self._transport is None:
             raise LinkDown(self._settings.name, "not connected")
-        self._problem = None
+        loop = asyncio.get_running_loop()
+        question = _Question(unit, request, loop.create_future())
+        transaction = self._next_transaction()
+        self._waiting[transaction] = question
+        timer = loop.call_later(timeout_s, fail, question.answer, UnitSilent(unit, timeout_s))
         try:
-            async with asyncio.timeout(self._settings.timeout_s) as self._deadline:
-                reply = await call(client)
-        except TimeoutError:
-            raise self._failure(unit) from None
-        except ModbusException as exc:
-            self.close()
-            raise LinkDown(self._settings.name, str(exc)) from exc
+            self._transport.write(mbap.framed(transaction, unit, request))
+            return await question.answer
         finally:
-            self._deadline = None
-        if reply.isError():
-            raise exception_reply(unit, reply.exception_code)
-        return reply
+            timer.cancel()
+            self._waiting.pop(transaction, None)
 
-    def _failure(self, unit: int) -> LinkDown | ReplyMalformed | UnitSilent:
-        """Why the request ended without a reply that can be used."""
-        if self._problem:
-            return ReplyMalformed(unit, self._problem)
-        if not self.connected:
+    def _next_transaction(self) -> int:
+        self._transaction = (self._transaction + 1) % mbap.TRANSACTIONS
+        return self._transaction
+
+    # asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._splitter.feed(data):
+                self._take(frame)
+        except mbap.LostSyncError as exc:
+            for question in self._waiting.values():
+                fail(question.answer, ReplyMalformed(question.unit, str(exc)))
             self.close()
-            return LinkDown(self._settings.name, "the connection was closed by the other side")
-        return UnitSilent(unit, self._settings.timeout_s)
 
-    def _trace_packet(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - pymodbus calls it so
-        """Remember what is sent; of what is received let pass only the reply to it."""
-        if sending:
-            self._request = data
-            return data
-        verdict = screen(self._request, data)
-        if verdict.problem:
-            self._problem = verdict.problem
-            self._end_request()
-        if verdict.lost_sync:
-            self.close()
-        return verdict.frame
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._transport = None
+            self._fail_all("the connection was closed by the other side")
 
-    def _trace_connect(self, connected: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
-        """A lost connection ends the request at once: pymodbus would wait for its time-out."""
-        if not connected:
-            self._end_request()
+    def _take(self, frame: mbap.Frame) -> None:
+        question = self._waiting.get(frame.transaction)
+        if question is None:
+            self._health.replies_late += 1
+        elif frame.unit != question.unit:
+            problem = f"unit {frame.unit} instead of {question.unit}"
+            fail(question.answer, ReplyMalformed(question.unit, problem))
+        else:
+            settle(question.answer, question.unit, question.request, frame.pdu)
 
-    def _end_request(self) -> None:
-        if self._deadline is not None and not self._deadline.expired():
-            self._deadline.reschedule(asyncio.get_running_loop().time())
-
-
-def _read_call(unit: int, function: Function, address: int, count: int) -> Call:
-    match function:
-        case Function.COIL:
-            return lambda client: client.read_coils(address, count=count, device_id=unit)
-        case Function.DISCRETE:
-            return lambda client: client.read_discrete_inputs(address, count=count, device_id=unit)
-        case Function.HOLDING:
-            return lambda client: client.read_holding_registers(
-                address, count=count, device_id=unit
-            )
-        case Function.INPUT:
-            return lambda client: client.read_input_registers(address, count=count, device_id=unit)
-    assert_never(function)
-
-
-def _write_call(unit: int, function: Function, address: int, words: Sequence[int]) -> Call:
-    if function is Function.COIL:
-        return lambda client: client.write_coil(address, bool(words[0]), device_id=unit)
-    if len(words) == 1:
-        return lambda client: client.write_register(address, words[0], device_id=unit)
-    return lambda client: client.write_registers(address, list(words), device_id=unit)
+    def _fail_all(self, reason: str) -> None:
+        for question in self._waiting.values():
+            fail(question.answer, LinkDown(self._settings.name, reason))

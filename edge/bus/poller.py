@@ -1,23 +1,38 @@
-"""One bus: a single task that serves commands first, then whatever poll is due.
+"""One bus: polls at their fixed times, commands before them, whatever single units do.
 
-One request is on the wire at a time. A poll that fails yields samples without numbers; a unit that
-does not answer rests (edge.bus.units); a lost link is opened again, with pauses, by the next poll
-or command that needs it.
+Every poll and every command asks for its turn (edge.bus.turns), one request at a time. A poll that
+fails yields samples without numbers; a unit that does not answer rests (edge.bus.units); a lost
+link is opened again, with pauses, by the next poll or command that needs it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edge import field_events as events
 from edge.backoff import Backoff
-from edge.bus.commands import Commands
+from edge.bus import pdu
 from edge.bus.driver import Driver
-from edge.bus.health import FieldHealth
+from edge.bus.health import BusHealth
+from edge.bus.holes import Hole, HoleMap, around, between, halves
+from edge.bus.polls import RETEST_S, Answered, Poll, ask_of
 from edge.bus.schedule import Schedule
-from edge.bus.units import UnitWatch
+from edge.bus.turns import COMMAND, MAX_WAITING, POLL, Turn, Turns
+from edge.bus.units import (
+    FIRST_CREDIT_S,
+    FIRST_SHARE,
+    PROBE_SHARE,
+    Budget,
+    ReplyTimes,
+    UnitWatch,
+    patience_s,
+)
+from edge.config_buses import MAX_IN_FLIGHT, BusSettings
 from edge.config_devices import DeviceSettings
 from edge.errors import (
     CommandExpired,
+    CommandsFull,
     LinkDown,
     NotCommandable,
     ReplyMalformed,
@@ -27,12 +42,29 @@ from edge.errors import (
     UnitSilent,
     UnitUnreachable,
 )
-from edge.sampling import PollGroup, Sample, poll_groups, samples_of
+from edge.sampling import Sample, poll_groups, samples_of
 from protocols.profile_model import Point
 from protocols.registers import ReadBlock, RegisterError, Value, decode, encode
 from protocols.time import Clock
 
-T = TypeVar("T")
+_LATE = 0.1
+"""Part of its period after which a poll counts as late."""
+_NO_SUCH = (2, 3)  # exceptions: no such register, no such length
+_LONGEST_NAP_S = 3_600.0
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the requests of a poll or a command stand in the queue.
+
+    `late_s` is when it counts as late, if it has not begun, and `expires_s` when it is not worth
+    sending any more.
+    """
+
+    rank: int
+    due_s: float
+    late_s: float = math.inf
+    expires_s: float = math.inf
 
 
 class Bus:
@@ -40,42 +72,58 @@ class Bus:
 
     def __init__(
         self,
-        name: str,
+        settings: BusSettings,
         devices: Sequence[DeviceSettings],
         *,
         driver: Driver,
         clock: Clock,
         emit: Callable[[Sample], None],
-        health: FieldHealth,
+        health: BusHealth,
+        holes: HoleMap,
     ) -> None:
-        self.name = name
+        self.name = settings.name
+        self._settings = settings
         self._driver = driver
         self._clock = clock
         self._emit = emit
         self._health = health
-        self._groups = poll_groups(devices)
+        self._holes = holes
+        self._polls = [Poll(group) for group in poll_groups(devices)]
         self._units = {device.unit: UnitWatch() for device in devices}
-        self._complaints: dict[int, str] = {}
-        self._commands = Commands(name)
+        self._times = ReplyTimes()
+        self._overtake = settings.overtake and not settings.framed_as_rtu
+        now_s = clock.monotonic_s()
+        most_s = 2 * settings.timeout_s
+        self._probes = Budget(PROBE_SHARE, monotonic_s=now_s, most_s=most_s)
+        saved_s = FIRST_CREDIT_S if self._overtake else settings.timeout_s
+        self._firsts = Budget(FIRST_SHARE, monotonic_s=now_s, most_s=most_s, saved_s=saved_s)
+        self._turns = Turns(
+            settings.name,
+            slots=1 if settings.framed_as_rtu else settings.in_flight,
+            most=MAX_IN_FLIGHT,
+            limit=MAX_WAITING + len(self._polls),
+        )
+        self._linking = asyncio.Lock()
         self._link_backoff = Backoff(first_s=0.5, max_s=30.0)
         self._link_rests_until_s = 0.0
         self._link_lost = False
         self._silences = 0
 
     async def run(self) -> None:
-        """Poll and command until cancelled; closes the endpoint and answers who waits."""
+        """Poll until cancelled; closes the endpoint and answers who waits."""
         schedule = Schedule(
-            [(group, group.interval_s) for group in self._groups],
+            [(poll, poll.group.interval_s) for poll in self._polls],
             monotonic_s=self._clock.monotonic_s(),
             now_us=self._clock.now_us(),
         )
         try:
-            while True:
-                await self._commands.serve()
-                await self._poll_due(schedule)
-                await self._commands.arrived(within_s=schedule.wait_s(self._clock.monotonic_s()))
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    self._start_due(schedule, tasks)
+                    wait_s = schedule.wait_s(self._clock.monotonic_s())
+                    await asyncio.sleep(min(wait_s, _LONGEST_NAP_S))
         finally:
-            self._commands.close()
+            self._turns.close()
             self._driver.close()
 
     async def write(
@@ -91,93 +139,231 @@ class Bus:
         `expires_s`, on the monotonic clock, is when the command is not worth sending any more.
         """
         words = _allowed(device, point, value)
-        address = point.address_at(device.index)
-
-        async def write() -> None:
-            if expires_s is not None and self._clock.monotonic_s() >= expires_s:
-                raise CommandExpired(device.unit)
-            await self._driver.write(device.unit, point.function, address=address, words=words)
-
-        await self._commands.submit(lambda: self._asked(device.unit, write))
+        request = pdu.write_request(point.function, point.address_at(device.index), words)
+        await self._command(device.unit, request, math.inf if expires_s is None else expires_s)
 
     async def read(self, device: DeviceSettings, point: Point) -> Value:
         """The value of a point as the device holds it; None if it says "not available"."""
         address = point.address_at(device.index)
+        request = pdu.read_request(point.function, address, point.words)
+        reply = await self._command(device.unit, request, math.inf)
+        try:
+            return decode(point, pdu.numbers(request, reply))
+        except RegisterError as exc:
+            raise ReplyMalformed(device.unit, str(exc)) from exc
 
-        async def read() -> Sequence[int]:
-            return await self._driver.read(
-                device.unit, point.function, address=address, count=point.words
-            )
+    async def _command(self, unit: int, request: bytes, expires_s: float) -> bytes:
+        self._health.commands += 1
+        place = _Place(COMMAND, self._clock.monotonic_s(), expires_s=expires_s)
+        try:
+            return await self._asked(unit, request, place)
+        except CommandsFull:
+            self._health.commands_refused += 1
+            raise
 
-        return decode(point, await self._commands.submit(lambda: self._asked(device.unit, read)))
+    # Polls
 
-    async def _poll_due(self, schedule: Schedule[PollGroup]) -> None:
-        due = schedule.take(monotonic_s=self._clock.monotonic_s(), now_us=self._clock.now_us())
-        if due is None:
-            return
-        self._health.polls_missed += due.missed * len(due.item.devices)
-        replies = await self._poll(due.item)
-        for sample in samples_of(due.item, replies, self._clock.now_us()):
-            self._count(sample)
+    def _start_due(self, schedule: Schedule[Poll], tasks: asyncio.TaskGroup) -> None:
+        """Begin every poll that is due; one that is still at the turn before misses this one."""
+        while True:
+            now_s = self._clock.monotonic_s()
+            due = schedule.take(monotonic_s=now_s, now_us=self._clock.now_us())
+            if due is None:
+                return
+            poll = due.item
+            missed = due.missed + poll.running
+            self._health.polls_missed += missed * len(poll.group.devices)
+            if not poll.running:
+                poll.running = True
+                tasks.create_task(self._poll(poll, now_s - due.late_s))
+
+    async def _poll(self, poll: Poll, due_s: float) -> None:
+        try:
+            place = _Place(POLL, due_s, due_s + _LATE * poll.group.interval_s)
+            answers = await self._answers(poll, place)
+        finally:
+            poll.running = False
+        for sample in samples_of(poll.group, answers, self._clock.now_us()):
+            if sample.ok:
+                self._health.polls_ok += 1
+            else:
+                self._health.polls_failed += 1
             self._emit(sample)
 
-    def _count(self, sample: Sample) -> None:
-        if sample.ok:
-            self._health.polls_ok += 1
-        else:
-            self._health.polls_failed += 1
-
-    async def _poll(self, group: PollGroup) -> list[Sequence[int] | None]:
-        """The reply to every read of the group; once nobody answers the rest is not asked."""
-        replies: list[Sequence[int] | None] = [None] * len(group.reads)
-        for position, read in enumerate(group.reads):
+    async def _answers(self, poll: Poll, place: _Place) -> Answered:
+        """Every read of the poll; once nobody answers the rest is not asked."""
+        asks = poll.asks(self._holes, self._clock.monotonic_s())
+        answers: Answered = []
+        problem = None
+        for number, ask in enumerate(asks):
+            if poll.is_refused(ask.block, self._clock.monotonic_s()):
+                answers.append((ask.block, None))
+                problem = poll.problem
+                continue
             try:
-                replies[position] = await self._read(group.unit, read)
-            except (LinkDown, UnitResting, UnitSilent):
-                break
-            except (ReplyMalformed, UnitBusy, UnitRefused) as exc:
-                self._complain(group, f"{exc} (asked for {_shown(read)})")
-        else:
-            if None not in replies:
-                self._complaints.pop(group.unit, None)
-        return replies
+                reply = await self._asked(poll.group.unit, ask.request, place)
+                answers.append((ask.block, pdu.numbers(ask.request, reply)))
+            except (CommandsFull, LinkDown, UnitResting, UnitSilent):
+                answers += [(left.block, None) for left in asks[number:]]
+                return answers
+            except UnitRefused as exc:
+                problem = f"{exc} (asked for {_shown(ask.block)})"
+                answers += await self._parted(poll, ask.block, exc, place)
+            except (ReplyMalformed, UnitBusy) as exc:
+                problem = f"{exc} (asked for {_shown(ask.block)})"
+                answers.append((ask.block, None))
+        self._complain(poll, problem)
+        return answers
 
-    async def _read(self, unit: int, read: ReadBlock) -> Sequence[int]:
-        async def ask() -> Sequence[int]:
-            return await self._driver.read(
-                unit, read.function, address=read.address, count=read.count
-            )
+    async def _parted(
+        self, poll: Poll, block: ReadBlock, exc: UnitRefused, place: _Place
+    ) -> Answered:
+        """Find out by halving what of a refused read can be had, and remember where it breaks."""
+        now_s = self._clock.monotonic_s()
+        if exc.code not in _NO_SUCH or now_s < poll.split_again_s:
+            return [(block, None)]
+        self._health.blocks_split += 1
+        found: list[Hole] = []
+        answers = await self._halved(poll, block, found, place)
+        if all(reply is None for _, reply in answers):
+            poll.split_again_s = now_s + RETEST_S  # the unit as it is now tells nothing of holes
+            return answers
+        for part, reply in answers:
+            if reply is None:
+                poll.refused(part, now_s)
+        profile = poll.group.profile.name
+        if self._holes.learn(profile, found, now_s):
+            shown = ", ".join(f"{hole.function} {hole.start}..{hole.end - 1}" for hole in found)
+            events.HOLES_LEARNT(bus=self.name, unit=poll.group.unit, profile=profile, holes=shown)
+        return answers
 
-        return await self._asked(unit, ask)
+    async def _halved(
+        self, poll: Poll, block: ReadBlock, found: list[Hole], place: _Place
+    ) -> Answered:
+        """The readable parts of a read that was refused; `found` gets the holes between them."""
+        parts = halves(block)
+        if parts is None:
+            found.append(around(block))
+            return [(block, None)]
+        answers: Answered = []
+        whole = True
+        for part in parts:
+            ask = ask_of(part)
+            try:
+                reply = await self._asked(poll.group.unit, ask.request, place)
+                answers.append((part, pdu.numbers(ask.request, reply)))
+            except UnitRefused as exc:
+                whole = False
+                if exc.code in _NO_SUCH:
+                    answers += await self._halved(poll, part, found, place)
+                else:
+                    answers.append((part, None))
+            except (CommandsFull, LinkDown, ReplyMalformed, UnitBusy, UnitResting, UnitSilent):
+                whole = False
+                answers.append((part, None))
+        if whole:
+            found.append(between(*parts))
+        return answers
 
-    async def _asked(self, unit: int, ask: Callable[[], Awaitable[T]]) -> T:
-        """Run one request on an open link, and learn from how it ends."""
-        await self._open_link()
-        if not self._units[unit].worth_asking(self._clock.monotonic_s()):
+    # One request
+
+    async def _asked(self, unit: int, request: bytes, place: _Place) -> bytes:
+        """Run one request on an open link when its turn comes, and learn from how it ends."""
+        turn = await self._turns.take(unit, rank=place.rank, due_s=place.due_s)
+        try:
+            now_s = self._clock.monotonic_s()
+            if now_s >= place.expires_s:
+                raise CommandExpired(unit)
+            self._health.polls_late += now_s > place.late_s
+            place.late_s = math.inf  # only its first request can be late
+            await self._open_link()
+            return await self._learning(unit, request, turn, self._paid(unit, place, now_s))
+        finally:
+            turn.end()
+
+    def _paid(self, unit: int, place: _Place, now_s: float) -> "_Paid | None":
+        """What pays if the unit does not answer; UnitResting if it is not worth asking now."""
+        watch = self._units[unit]
+        if not watch.lost and (watch.heard or place.rank == COMMAND):
+            return None
+        budget = self._probes if watch.lost else self._firsts
+        cost_s = self._hold_s(watch)
+        if not (watch.worth_asking(now_s) and budget.take(cost_s, now_s)):
             self._health.requests_skipped += 1
             raise UnitResting(unit)
-        self._health.requests += 1
+        self._health.probes += watch.lost
+        return _Paid(budget, cost_s)
+
+    def _hold_s(self, watch: UnitWatch) -> float:
+        """How long the bus is held for a unit that does not answer."""
+        timeout_s = self._settings.timeout_s
+        if self._overtake:
+            return patience_s(watch.times, self._times, timeout_s)
+        usual = watch.times.known and not watch.doubted
+        return min(timeout_s, watch.times.usual_s()) if usual else timeout_s
+
+    async def _learning(self, unit: int, request: bytes, turn: Turn, paid: "_Paid | None") -> bytes:
+        watch = self._units[unit]
+        hold_s, probing = self._hold_s(watch), watch.lost
+        loop = asyncio.get_running_loop()
+        held = _Held(turn, loop.time())
+        overdue = loop.call_later(hold_s, self._let_others, held) if self._overtake else None
+        sent, silent = True, False
         try:
-            reply = await ask()
+            timeout_s = self._settings.timeout_s if self._overtake else hold_s
+            reply = await self._driver.ask(unit, request, timeout_s=timeout_s)
+            self._unit_answered(unit, held)
         except UnitSilent as exc:
+            silent = not isinstance(exc, UnitUnreachable)
             self._unit_silent(unit, exc)
             raise
         except LinkDown as exc:
             self._note_link_lost(exc)
+            raise
+        except UnitResting:
+            sent = False
             raise
         except ReplyMalformed:
             self._health.replies_malformed += 1
             raise
         except (UnitBusy, UnitRefused):
             self._health.replies_refused += 1
-            self._unit_answered(unit)
+            self._unit_answered(unit, held)
             raise
-        self._unit_answered(unit)
+        finally:
+            if overdue is not None:
+                overdue.cancel()
+            held_s = held.seconds()
+            if paid is not None:
+                paid.budget.give_back(paid.cost_s - held_s)
+            self._account(held_s, sent=sent, silent=silent, probing=probing)
         return reply
+
+    def _let_others(self, held: "_Held") -> None:
+        """The reply is overdue: from now on the unit waits alone."""
+        if held.turn.overtaken():
+            held.until_s = asyncio.get_running_loop().time()
+            self._health.requests_overtaken += 1
+
+    def _account(self, held_s: float, *, sent: bool, silent: bool, probing: bool) -> None:
+        self._health.requests += sent
+        self._health.requests_skipped += not sent
+        self._health.busy_s += held_s
+        if silent:
+            self._health.silent_s += held_s
+        if probing:
+            self._health.probe_s += held_s
+
+    # Link and units
 
     async def _open_link(self) -> None:
         if self._driver.connected:
             return
+        async with self._linking:
+            if not self._driver.connected:
+                await self._connect()
+
+    async def _connect(self) -> None:
         if self._clock.monotonic_s() < self._link_rests_until_s:
             self._health.requests_skipped += 1
             raise LinkDown(self.name, "waiting before the next attempt to connect")
@@ -205,24 +391,51 @@ class Bus:
         self._health.units_silent += 1
         self._silences = 0 if isinstance(exc, UnitUnreachable) else self._silences + 1
         if self._units[unit].silent(self._clock.monotonic_s()):
+            self._health.units_lost += 1
             events.UNIT_LOST(bus=self.name, unit=unit, reason=exc)
-        if self._silences >= 2 * len(self._units):
+        if self._silences >= max(4, 2 * len(self._units)):
             # Nobody answers: a dead link looks the same as dead units. A new one tells them apart.
             self._silences = 0
             self._driver.close()
 
-    def _unit_answered(self, unit: int) -> None:
+    def _unit_answered(self, unit: int, held: "_Held") -> None:
         self._silences = 0
-        if self._units[unit].answered():
+        took_s = asyncio.get_running_loop().time() - held.from_s
+        self._times.note(took_s)
+        watch = self._units[unit]
+        watch.times.note(took_s)
+        if watch.answered():
             events.UNIT_RETURNED(bus=self.name, unit=unit)
 
-    def _complain(self, group: PollGroup, problem: str) -> None:
+    def _complain(self, poll: Poll, problem: str | None) -> None:
         """Log a problem of a unit once, until it changes or goes away."""
-        if self._complaints.get(group.unit) != problem:
-            self._complaints[group.unit] = problem
+        if problem is not None and problem != poll.problem:
+            group = poll.group
             events.POLL_FAILED(
                 bus=self.name, unit=group.unit, profile=group.profile.name, problem=problem
             )
+        poll.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Paid:
+    """What a request to a unit that may not answer has been allowed to cost, and by whom."""
+
+    budget: Budget
+    cost_s: float
+
+
+@dataclass(slots=True)
+class _Held:
+    """How long a request has had the bus to itself."""
+
+    turn: Turn
+    from_s: float
+    until_s: float | None = None
+
+    def seconds(self) -> float:
+        end_s = asyncio.get_running_loop().time() if self.until_s is None else self.until_s
+        return end_s - self.from_s
 
 
 def level_point(device: DeviceSettings) -> Point:

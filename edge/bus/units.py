@@ -1,38 +1,92 @@
-"""One dead unit must not cost the others their time: back-off a unit. Pure but for its jitter."""
+"""One dead unit must not cost the others their time: patience, rest and a budget. Pure.
+
+What a unit that does not answer costs is how long the bus is held for it. So the bus is held no
+longer than the unit's own replies give reason for; a unit that stays silent rests, longer each
+time; and what goes into units that do not answer has a budget, whatever their number.
+"""
 
 import random
 
 from edge.backoff import Backoff
 
+PROBE_SHARE = 0.02
+"""Part of the time of a bus that may go into asking units which do not answer."""
+FIRST_SHARE = 0.2
+"""Part of the time that may go into units which have never answered, when they are first asked."""
+FIRST_CREDIT_S = 0.5
 _PATIENCE = 2
-"""Failures in a row that are still tried again at the unit's own pace."""
+"""Failures in a row that are still tried again at the unit's own pace, if it has ever answered."""
+_ENOUGH = 4
+_FORGET = 0.98
+_FLOOR_S = 0.1
+_UNKNOWN_S = 0.25
+
+
+class ReplyTimes:
+    """How long replies take: the slowest of late, forgotten by 2 % with every new one."""
+
+    def __init__(self) -> None:
+        self._slowest_s = 0.0
+        self._seen = 0
+
+    def note(self, took_s: float) -> None:
+        self._slowest_s = max(took_s, self._slowest_s * _FORGET)
+        self._seen += 1
+
+    @property
+    def known(self) -> bool:
+        return self._seen >= _ENOUGH
+
+    def usual_s(self) -> float:
+        """What a reply may take before it is unusual: three times the slowest of late."""
+        return max(_FLOOR_S, 3 * self._slowest_s)
+
+
+def patience_s(unit: ReplyTimes, bus: ReplyTimes, timeout_s: float) -> float:
+    """How long others wait for a reply of a unit: by its own replies, else by those of the bus."""
+    if unit.known:
+        return min(timeout_s, unit.usual_s())
+    return min(timeout_s, bus.usual_s() if bus.known else _UNKNOWN_S)
 
 
 class UnitWatch:
     """Whether a unit is worth a request now.
 
-    After two time-outs in a row the unit rests, 5 s first, then twice as long each time up to
-    5 min; one request tests it after each rest. An answer, even a refusal, clears it.
+    After two time-outs in a row, or one if it has never answered, the unit rests, 5 s first, then
+    twice as long each time up to 5 min. An answer, even a refusal, clears it.
     """
 
     def __init__(self, rng: random.Random | None = None) -> None:
+        self.times = ReplyTimes()
         self._backoff = Backoff(first_s=5.0, max_s=300.0, rng=rng)
         self._failures = 0
+        self._answered = False
         self._rests_until_s = 0.0
 
     @property
     def lost(self) -> bool:
-        return self._failures >= _PATIENCE
+        return self._failures >= (_PATIENCE if self._answered else 1)
+
+    @property
+    def heard(self) -> bool:
+        """Whether it has ever answered."""
+        return self._answered
+
+    @property
+    def doubted(self) -> bool:
+        """Silent lately, but not lost: it may only have become slower, so give it all its time."""
+        return self._failures > 0 and not self.lost
 
     def worth_asking(self, monotonic_s: float) -> bool:
         return not self.lost or monotonic_s >= self._rests_until_s
 
     def silent(self, monotonic_s: float) -> bool:
         """Note a time-out; True if the unit counts as lost from now on."""
+        was_lost = self.lost
         self._failures += 1
         if self.lost:
             self._rests_until_s = monotonic_s + self._backoff.next_s()
-        return self._failures == _PATIENCE
+        return self.lost and not was_lost
 
     def link_returned(self) -> None:
         """The link was down, so the silence says nothing about the unit: ask it again."""
@@ -42,5 +96,32 @@ class UnitWatch:
         """Note an answer; True if the unit was lost until now."""
         was_lost = self.lost
         self._failures = 0
+        self._answered = True
         self._backoff.reset()
         return was_lost
+
+
+class Budget:
+    """Time of the bus for a purpose: it comes in at `share`, up to `most_s`, from `saved_s` on."""
+
+    def __init__(
+        self, share: float, *, monotonic_s: float, most_s: float, saved_s: float = 0.0
+    ) -> None:
+        self._share = share
+        self._most_s = most_s
+        self._saved_s = saved_s
+        self._looked_s = monotonic_s
+
+    def take(self, cost_s: float, monotonic_s: float) -> bool:
+        """Pay `cost_s`, the most that something can cost; False if that is not there."""
+        earned_s = self._share * (monotonic_s - self._looked_s)
+        self._saved_s = min(self._most_s, self._saved_s + earned_s)
+        self._looked_s = monotonic_s
+        if self._saved_s < cost_s:
+            return False
+        self._saved_s -= cost_s
+        return True
+
+    def give_back(self, cost_s: float) -> None:
+        """It has cost that much less."""
+        self._saved_s += cost_s

@@ -1,13 +1,16 @@
 """The field bus on real sockets: simulated devices, and devices that stall, lie and vanish."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
+from edge.bus import pdu
 from edge.bus.field import Field
+from edge.bus.health import BusHealth
 from edge.bus.modbus_tcp import ModbusTcp
 from edge.clock import SystemClock
 from edge.config import BusSettings
@@ -29,9 +32,28 @@ from firmware_sim.running import run_territory
 from firmware_sim.server import ModbusTcpServer, Responder
 from firmware_sim.territory import demo_territory
 from protocols.ids import DeviceId, GatewayId
-from protocols.profile import Function, builtin
+from protocols.profile import Function, builtin, parse_profile
+
+TIMEOUT_S = 0.3
 
 Reply = Callable[[Frame], bytes]
+
+HOLED = """
+name = "holed"
+title = "Meter whose map has a hole"
+kind = "sample"
+status = "eclor"
+source = "made up"
+max_gap = 4
+""" + "".join(
+    f"""
+[points.p{address}]
+address = {address}
+function = "input"
+type = "uint32"
+"""
+    for address in (0, 2, 4, 8, 10)
+)
 
 
 @dataclass
@@ -72,12 +94,24 @@ def bus_of(server: ModbusTcpServer, *, timeout_s: float = 0.3) -> BusSettings:
 @asynccontextmanager
 async def driver_for(reply: Reply, *, timeout_s: float = 0.3) -> AsyncIterator[ModbusTcp]:
     async with ModbusTcpServer({5: Scripted(reply)}) as server:
-        driver = ModbusTcp(bus_of(server, timeout_s=timeout_s))
+        driver = ModbusTcp(bus_of(server, timeout_s=timeout_s), BusHealth())
         await driver.connect()
         try:
             yield driver
         finally:
             driver.close()
+
+
+async def read(
+    driver: ModbusTcp, unit: int, *, address: int, count: int, timeout_s: float | None = None
+) -> list[int]:
+    request = pdu.read_request(Function.INPUT, address, count)
+    reply = await driver.ask(unit, request, timeout_s=timeout_s or TIMEOUT_S)
+    return list(pdu.numbers(request, reply))
+
+
+async def write(driver: ModbusTcp, function: Function, words: list[int]) -> None:
+    await driver.ask(5, pdu.write_request(function, 0, words), timeout_s=TIMEOUT_S)
 
 
 def exception(code: int) -> Reply:
@@ -108,7 +142,7 @@ async def test_what_is_no_answer_is_an_error_and_never_a_number(
 ) -> None:
     async with driver_for(reply) as driver:
         with pytest.raises(error):
-            await driver.read(5, Function.INPUT, address=0, count=2)
+            await read(driver, 5, address=0, count=2)
 
 
 async def test_a_malformed_reply_ends_the_request_without_waiting_for_the_time_out() -> None:
@@ -117,7 +151,7 @@ async def test_a_malformed_reply_ends_the_request_without_waiting_for_the_time_o
 
     async with driver_for(short, timeout_s=60.0) as driver:
         with pytest.raises(ReplyMalformed, match="2 data bytes, 4 were asked for"):
-            await driver.read(5, Function.INPUT, address=0, count=2)
+            await read(driver, 5, address=0, count=2)
 
 
 async def test_a_late_reply_is_not_taken_for_the_next_answer() -> None:
@@ -132,16 +166,16 @@ async def test_a_late_reply_is_not_taken_for_the_next_answer() -> None:
 
     async with driver_for(one_behind) as driver:
         with pytest.raises(UnitSilent):
-            await driver.read(5, Function.INPUT, address=0, count=1)
-        assert await driver.read(5, Function.INPUT, address=9, count=1) == [0x2222]
+            await read(driver, 5, address=0, count=1)
+        assert await read(driver, 5, address=9, count=1) == [0x2222]
 
 
 async def test_nobody_listening_is_a_link_that_is_down(unused_port: int) -> None:
-    driver = ModbusTcp(BusSettings("line1", "127.0.0.1", unused_port, 0.5))
+    driver = ModbusTcp(BusSettings("line1", "127.0.0.1", unused_port, 0.5), BusHealth())
     with pytest.raises(LinkDown, match="check power, cable and port"):
         await driver.connect()
     with pytest.raises(LinkDown):
-        await driver.read(1, Function.INPUT, address=0, count=1)
+        await read(driver, 1, address=0, count=1)
 
 
 async def test_a_connection_closed_by_the_device_ends_the_request_at_once() -> None:
@@ -152,22 +186,22 @@ async def test_a_connection_closed_by_the_device_ends_the_request_at_once() -> N
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        driver = ModbusTcp(BusSettings("line1", "127.0.0.1", port, 60.0))
+        driver = ModbusTcp(BusSettings("line1", "127.0.0.1", port, 60.0), BusHealth())
         await driver.connect()
         with pytest.raises(LinkDown, match="closed by the other side"):
-            await driver.read(1, Function.INPUT, address=0, count=1)
+            await read(driver, 1, address=0, count=1)
         assert not driver.connected
 
 
 async def test_coils_and_registers_are_written_and_a_wrong_echo_is_refused() -> None:
     async with driver_for(zeros) as driver:
-        await driver.write(5, Function.COIL, address=0, words=[1])
-        await driver.write(5, Function.HOLDING, address=0, words=[7])
-        await driver.write(5, Function.HOLDING, address=0, words=[7, 8])
+        await write(driver, Function.COIL, [1])
+        await write(driver, Function.HOLDING, [7])
+        await write(driver, Function.HOLDING, [7, 8])
 
     async with driver_for(lambda frame: frame.reply(b"\x06\x00\x00\x00\x08")) as driver:
         with pytest.raises(ReplyMalformed, match="echoed"):
-            await driver.write(5, Function.HOLDING, address=0, words=[7])
+            await write(driver, Function.HOLDING, [7])
 
 
 # The whole field
@@ -287,6 +321,52 @@ async def test_a_unit_that_refuses_some_registers_still_gives_the_others() -> No
     assert field_.health.replies_refused >= 3
 
 
+async def test_a_hole_in_the_map_is_learnt_once_for_all_devices_of_the_type() -> None:
+    profile = parse_profile(HOLED, source="holed.toml")
+    asked: list[tuple[int, int]] = []
+
+    def with_hole(frame: Frame) -> bytes:
+        first, count = struct.unpack(">HH", frame.pdu[1:5])
+        asked.append((first, count))
+        refused = first < 8 and first + count > 6  # there are no registers 6 and 7
+        return exception(2)(frame) if refused else zeros(frame)
+
+    def device(unit: int) -> DeviceSettings:
+        return DeviceSettings(DeviceId(f"m{unit}"), "line1", unit, profile, 0, 0.1, window_s=60)
+
+    units: dict[int, Responder] = {unit: Scripted(with_hole) for unit in (1, 2)}
+    async with ModbusTcpServer(units) as server:
+        field_, seen = field_on(server, [device(unit) for unit in units])
+        async with running(field_):
+            await seen.until(lambda _: min(seen.good("m1"), seen.good("m2")) >= 3)
+    assert all(sample.ok for sample in seen.samples)
+    assert field_.health.blocks_split <= 2
+    assert set(asked[-4:]) == {(0, 6), (8, 4)}
+
+
+async def test_a_point_that_one_unit_refuses_costs_neither_the_others_nor_other_units() -> None:
+    profile = parse_profile(HOLED, source="holed.toml")
+
+    def without_five(frame: Frame) -> bytes:
+        first, count = struct.unpack(">HH", frame.pdu[1:5])
+        return exception(2)(frame) if first <= 5 < first + count else zeros(frame)
+
+    def device(unit: int) -> DeviceSettings:
+        return DeviceSettings(DeviceId(f"m{unit}"), "line1", unit, profile, 0, 0.1, window_s=60)
+
+    poor = Scripted(without_five)
+    units: dict[int, Responder] = {1: poor, 2: Scripted(zeros)}
+    async with ModbusTcpServer(units) as server:
+        field_, seen = field_on(server, [device(unit) for unit in units])
+        async with running(field_):
+            await seen.until(lambda samples: len(samples) >= 8 and seen.good("m2") >= 3)
+    last = [sample for sample in seen.samples if sample.device == "m1"][-1]
+    assert not last.ok
+    assert set(last.values) == {"p0", "p2", "p4", "p8", "p10"} - {"p4"}
+    assert seen.good("m1") == 0
+    assert len(poor.asked) < 20  # found out once, not in every turn
+
+
 async def test_the_bus_comes_back_when_its_endpoint_does(unused_port: int) -> None:
     bus = BusSettings("line1", "127.0.0.1", unused_port, 0.3)
     seen = Collected()
@@ -309,7 +389,7 @@ async def test_commands_to_a_silent_unit_fail_as_retriable_and_then_at_once() ->
     async with ModbusTcpServer({1: Scripted(silent)}) as server:
         field_, _ = field_on(server, [lamp], timeout_s=0.05)
         async with running(field_):
-            for error in (UnitSilent, UnitSilent, UnitResting):
+            for error in (UnitSilent, UnitResting, UnitResting):
                 with pytest.raises(error) as caught:
                     await field_.write_level(lamp.id, 50)
                 assert isinstance(caught.value, Retriable)

@@ -38,7 +38,8 @@ def test_every_key_is_documented(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
     monkeypatch.setattr(Table, "has", has)
     path = tmp_path / "edge.toml"
-    path.write_text("[buses.line1]\n[[devices]]\nindexes = '0'\n[[devices]]\n", encoding="utf-8")
+    lines = "[buses.a]\n[buses.b]\ntype = 'rtu'\n[buses.c]\ntype = 'rtu-over-tcp'\n"
+    path.write_text(f"{lines}[[devices]]\nindexes = '0'\n[[devices]]\n", encoding="utf-8")
     with pytest.raises(ConfigFaults):
         load(path)
     assert asked - {"uplink.password"} == documented()

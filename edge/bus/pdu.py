@@ -1,0 +1,100 @@
+"""Requests, and whether a reply answers one. Pure: bytes in, bytes or numbers out.
+
+A device may send fewer registers than asked for, a byte count that lies, another function, or the
+request itself (RS-485 adapters echo). Here a reply counts only if function and every length fit the
+request. A PDU is a function code and its data (Modbus application protocol 1.1b3, 4.1 and 6);
+unit, transaction and CRC belong to the frame around it.
+"""
+
+import struct
+from collections.abc import Sequence
+
+from protocols.profile_model import Function
+
+MAX_PDU_BYTES = 253
+ERROR_BIT = 0x80
+_READS = (1, 2, 3, 4)
+_BIT_READS = (1, 2)
+_COIL_ON = 0xFF00
+
+
+def read_request(function: Function, address: int, count: int) -> bytes:
+    """Read `count` registers or bits from the 0-based `address` (functions 1 to 4)."""
+    return struct.pack(">BHH", function.read_code, address, count)
+
+
+def write_request(function: Function, address: int, words: Sequence[int]) -> bytes:
+    """Write coils or holding registers: functions 5 and 6 for one, 15 and 16 for several."""
+    if function is Function.COIL:
+        if len(words) == 1:
+            return struct.pack(">BHH", 5, address, _COIL_ON if words[0] else 0)
+        packed = sum(bool(bit) << place for place, bit in enumerate(words))
+        size = (len(words) + 7) // 8
+        head = struct.pack(">BHHB", 15, address, len(words), size)
+        return head + packed.to_bytes(size, "little")
+    if len(words) == 1:
+        return struct.pack(">BHH", 6, address, words[0])
+    return struct.pack(f">BHHB{len(words)}H", 16, address, len(words), 2 * len(words), *words)
+
+
+def read_of(request: bytes) -> tuple[Function, int, int] | None:
+    """Table, address and count that a request reads; None if it is no read."""
+    if request[0] not in _READS:
+        return None
+    function = next(table for table in Function if table.read_code == request[0])
+    return function, request[1] << 8 | request[2], count_of(request)
+
+
+def is_read(request: bytes) -> bool:
+    return request[0] in _READS
+
+
+def count_of(request: bytes) -> int:
+    """Registers or bits that a read asks for."""
+    return request[3] << 8 | request[4]
+
+
+def with_count(request: bytes, count: int) -> bytes:
+    """The same read, of another length."""
+    return request[:3] + count.to_bytes(2, "big")
+
+
+def reply_bytes(request: bytes) -> int:
+    """Length of the PDU that answers `request`, if the unit does not refuse it."""
+    if request[0] in _BIT_READS:
+        return 2 + (count_of(request) + 7) // 8
+    return 2 + 2 * count_of(request) if request[0] in _READS else 5
+
+
+def misfit(request: bytes, reply: bytes) -> str | None:
+    """What is wrong with `reply` as the answer to `request`; None if nothing is.
+
+    An exception reply is an answer too: see `exception_code`.
+    """
+    function, answered = request[0], reply[0]
+    if answered == function | ERROR_BIT:
+        return None if len(reply) == 2 and reply[1] else f"exception of {len(reply)} bytes"
+    if answered != function:
+        return f"function {answered} instead of {function}"
+    if function in _READS:
+        size = reply_bytes(request) - 2
+        if len(reply) != 2 + size or reply[1] != size:
+            return f"{len(reply) - 2} data bytes, {size} were asked for"
+        return None
+    if reply != request[:5]:  # function, address and value (5, 6) or count (15, 16)
+        return f"write of {request[1:5].hex()} echoed as {reply[1:].hex()}"
+    return None
+
+
+def exception_code(reply: bytes) -> int | None:
+    """The exception that `reply` reports; None if it reports none."""
+    return reply[1] if reply[0] & ERROR_BIT else None
+
+
+def numbers(request: bytes, reply: bytes) -> Sequence[int]:
+    """The registers (0..65535) or bits (0, 1) in a reply that fits the read `request`."""
+    count = count_of(request)
+    if request[0] in _BIT_READS:
+        packed = int.from_bytes(reply[2:], "little")
+        return [packed >> place & 1 for place in range(count)]
+    return struct.unpack(f">{count}H", reply[2:])
