@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.edge_plan import plan
+
 if TYPE_CHECKING:
     from edge.config import EdgeConfig
     from edge.errors import ConfigFaults
@@ -29,6 +31,9 @@ def edge() -> None:
 
     Example: eclor edge check /etc/eclor/edge.toml
     """
+
+
+edge.add_command(plan)
 
 
 @edge.command()

@@ -95,10 +95,14 @@ class ModbusRtu:
         wire.send(frame)
         sent_s = len(frame) * self._character_s
         self._free_at_s = time.monotonic() + sent_s + self._silence_s
-        if unit == rtu.BROADCAST:
-            self._free_at_s += self._settings.broadcast_s
-            return request[:5]
-        return await self._answer(unit, request, answer, sent_s + timeout_s, timeout_s)
+        from_s = time.monotonic()
+        try:
+            if unit == rtu.BROADCAST:
+                self._free_at_s += self._settings.broadcast_s
+                return request[:5]
+            return await self._answer(unit, request, answer, sent_s + timeout_s, timeout_s)
+        finally:
+            self._health.busy_s += max(time.monotonic(), self._free_at_s) - from_s
 
     async def _answer(
         self,

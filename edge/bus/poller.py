@@ -348,7 +348,8 @@ class Bus:
     def _account(self, held_s: float, *, sent: bool, silent: bool, probing: bool) -> None:
         self._health.requests += sent
         self._health.requests_skipped += not sent
-        self._health.busy_s += held_s
+        if not self._settings.framed_as_rtu:  # there the line itself tells, silences included
+            self._health.busy_s += held_s
         if silent:
             self._health.silent_s += held_s
         if probing:
