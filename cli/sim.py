@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from firmware_sim.running import RunningTerritory
+    from firmware_sim.running import Medium, RunningTerritory
     from firmware_sim.world import SiteWorld, World
+    from protocols.ids import GatewayId
+
+    Media = dict[GatewayId, Medium]
 
 _SEED = click.option(
     "--seed", type=int, default=1, show_default=True, help="World: the same seed, the same world."
@@ -83,11 +86,41 @@ def sim() -> None:
     show_default=True,
     help="First port, each next gateway one higher; 0 takes free ones.",
 )
+@click.option(
+    "--serial",
+    multiple=True,
+    metavar="GATEWAY[=LINK]",
+    help="Put this gateway's bus on a pty, under the name LINK if given; may be repeated.",
+)
+@click.option(
+    "--baud",
+    type=click.IntRange(300, 1_000_000),
+    default=19_200,
+    show_default=True,
+    help="Speed of the serial lines.",
+)
+@click.option(
+    "--rtu-over-tcp",
+    "rtu_over_tcp",
+    multiple=True,
+    metavar="GATEWAY",
+    help="Serve this gateway's bus as RTU frames in TCP; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON document.")
-def run(*, seed: int, speed: float, host: str, port: int, as_json: bool) -> None:
-    """Serve the demonstration territory over Modbus TCP until interrupted.
+def run(
+    *,
+    seed: int,
+    speed: float,
+    host: str,
+    port: int,
+    serial: tuple[str, ...],
+    baud: int,
+    rtu_over_tcp: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Serve the demonstration territory over Modbus until interrupted.
 
-    Example: eclor sim run --seed 7 --port 5020
+    Example: eclor sim run --seed 7 --port 5020 --serial cab-gare-1=/tmp/rs485 --baud 9600
     """
     import asyncio
     import signal
@@ -103,7 +136,12 @@ def run(*, seed: int, speed: float, host: str, port: int, as_json: bool) -> None
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         territory = demo_territory(seed)
         async with run_territory(
-            territory, clock=SystemClock(), host=host, ports=port, speed=speed
+            territory,
+            clock=SystemClock(),
+            host=host,
+            ports=port,
+            speed=speed,
+            media=_media(serial, baud, rtu_over_tcp),
         ) as running:
             click.echo(_addresses_json(running) if as_json else _addresses_table(running))
             await stop.wait()
@@ -217,20 +255,39 @@ def _site(world: World, gateway: str) -> SiteWorld:
         raise SimulatorFault(str(fault)) from fault
 
 
+def _media(serial: tuple[str, ...], baud: int, rtu_over_tcp: tuple[str, ...]) -> Media:
+    """Which gateways are not on Modbus TCP."""
+    from firmware_sim.running import Serial, Tcp
+    from firmware_sim.server import Framing
+    from protocols.ids import GatewayId
+
+    media: Media = {GatewayId(name): Tcp(Framing.RTU) for name in rtu_over_tcp}
+    for text in serial:
+        name, _, link = text.partition("=")
+        media[GatewayId(name)] = Serial(baud, link=Path(link) if link else None)
+    return media
+
+
 def _addresses(running: RunningTerritory) -> Iterator[dict[str, object]]:
-    for gateway, address in running.addresses.items():
-        spec = running.territory.site_of(gateway).gateway
+    for spec in running.territory.gateways():
+        where = _where(running, spec.gateway)
         for device in spec.devices:
             yield {
-                "gateway": gateway,
-                "host": address.host,
-                "port": address.port,
+                "gateway": spec.gateway,
+                **where,
                 "unit": device.unit,
                 "profile": device.profile,
                 "device": device.name,
                 "first_index": device.first_index,
                 "last_index": device.last_index,
             }
+
+
+def _where(running: RunningTerritory, gateway: GatewayId) -> dict[str, object]:
+    if gateway in running.lines:
+        return {"path": running.lines[gateway].path}
+    address = running.addresses[gateway]
+    return {"host": address.host, "port": address.port}
 
 
 def _addresses_json(running: RunningTerritory) -> str:
@@ -240,12 +297,16 @@ def _addresses_json(running: RunningTerritory) -> str:
 
 
 def _addresses_table(running: RunningTerritory) -> str:
-    rows = [
-        f"{row['gateway']:<16} {row['host']}:{row['port']:<6} unit {row['unit']:<3} "
-        f"{row['profile']:<20} {row['device']} {row['first_index']}-{row['last_index']}"
-        for row in _addresses(running)
-    ]
+    rows = [_shown(row) for row in _addresses(running)]
     return "\n".join([*rows, "Serving; interrupt to stop."])
+
+
+def _shown(row: dict[str, object]) -> str:
+    where = row["path"] if "path" in row else f"{row['host']}:{row['port']}"
+    return (
+        f"{row['gateway']:<16} {where:<16} unit {row['unit']:<3} {row['profile']:<20} "
+        f"{row['device']} {row['first_index']}-{row['last_index']}"
+    )
 
 
 @contextmanager

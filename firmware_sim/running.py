@@ -1,12 +1,14 @@
-"""A territory that runs: one Modbus TCP server a gateway, all showing the same world."""
+"""A territory that runs: one TCP server or serial line a gateway, all showing the same world."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from firmware_sim.errors import ScenarioError
+from firmware_sim.line import SerialLine
 from firmware_sim.scenario import GatewaySpec, Territory
-from firmware_sim.server import Address, Limits, ModbusTcpServer, Responder
+from firmware_sim.server import Address, Framing, Limits, ModbusTcpServer, Responder
 from firmware_sim.units import responders
 from firmware_sim.world import World
 from protocols.ids import GatewayId
@@ -33,6 +35,25 @@ class WorldClock:
 
 
 @dataclass(frozen=True, slots=True)
+class Tcp:
+    """A bus on TCP: Modbus TCP, or the frames of a serial line in the stream."""
+
+    framing: Framing = Framing.MBAP
+
+
+@dataclass(frozen=True, slots=True)
+class Serial:
+    """A bus on a pty; `link` is a name of your choice for it."""
+
+    baud: int = 19_200
+    turnaround_s: float = 0.005
+    link: Path | None = None
+
+
+Medium = Tcp | Serial
+
+
+@dataclass(frozen=True, slots=True)
 class RunningTerritory:
     """What `run_territory` gives: the world and where its gateways' buses are."""
 
@@ -40,6 +61,7 @@ class RunningTerritory:
     world: World
     clock: WorldClock
     servers: Mapping[GatewayId, ModbusTcpServer]
+    lines: Mapping[GatewayId, SerialLine]
 
     @property
     def addresses(self) -> dict[GatewayId, Address]:
@@ -57,22 +79,35 @@ async def run_territory(
     speed: float = 1.0,
     limits: Limits | None = None,
     wrap: Wrap | None = None,
+    media: Mapping[GatewayId, Medium] | None = None,
 ) -> AsyncIterator[RunningTerritory]:
     """Serve every gateway of `territory` until the context ends.
 
-    `ports` is the first port, each next gateway one higher; 0 takes free ones. `world` continues a
-    world that has already lived (its history written); otherwise it begins now. OSError if a port
-    is taken.
+    `ports` is the first port, each next gateway one higher; 0 takes free ones. `media` says which
+    gateways are on another bus than Modbus TCP. `world` continues a world that has already lived
+    (its history written); otherwise it begins now. OSError if a port is taken.
     """
     world_clock = WorldClock(clock, speed=speed)
     living = world or World(territory, world_clock.now_us())
+    buses = dict(media or {})
+    servers: dict[GatewayId, ModbusTcpServer] = {}
+    lines: dict[GatewayId, SerialLine] = {}
     async with AsyncExitStack() as stack:
-        servers: dict[GatewayId, ModbusTcpServer] = {}
         for place, site in enumerate(living.sites()):
+            name = site.spec.gateway.gateway
             units: Mapping[int, Responder] = responders(site, world_clock.now_us)
             if wrap is not None:
                 units = wrap(site.spec.gateway, units)
-            port = ports + place if ports else 0
-            server = ModbusTcpServer(units, host=host, port=port, limits=limits)
-            servers[site.spec.gateway.gateway] = await stack.enter_async_context(server)
-        yield RunningTerritory(territory, living, world_clock, servers)
+            match buses.pop(name, Tcp()):
+                case Serial(baud, turnaround_s, link):
+                    line = SerialLine(units, baud=baud, turnaround_s=turnaround_s, link=link)
+                    lines[name] = await stack.enter_async_context(line)
+                case Tcp(framing):
+                    port = ports + place if ports else 0
+                    server = ModbusTcpServer(
+                        units, host=host, port=port, limits=limits, framing=framing
+                    )
+                    servers[name] = await stack.enter_async_context(server)
+        if buses:
+            living.site(next(iter(buses)))  # raises: there is no such gateway
+        yield RunningTerritory(territory, living, world_clock, servers, lines)

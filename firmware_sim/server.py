@@ -1,5 +1,8 @@
 """A Modbus TCP server: several units behind one address, requests answered in their order.
 
+`Framing.RTU` makes it a serial gateway without protocol conversion: frames of a serial line in the
+TCP stream, told apart by their length; a unit that is not there stays silent.
+
 Invariants:
 - pipelined requests of a connection are answered one after the other, none is skipped;
 - memory is bounded: `max_connections`, a read buffer and a write buffer of fixed size each;
@@ -10,12 +13,13 @@ A unit is a `Responder`: the place where a faulty device differs from a good one
 """
 
 import asyncio
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from firmware_sim import mbap, pdu
+from firmware_sim import mbap, pdu, rtu
 from firmware_sim.errors import ExceptionCode
 
 _READ_BUFFER_BYTES = 8 * 1024  # about 600 waiting requests
@@ -38,6 +42,13 @@ class BankResponder:
 
     async def answer(self, frame: mbap.Frame) -> bytes:
         return frame.reply(pdu.respond(frame.pdu, self._bank))
+
+
+class Framing(enum.Enum):
+    """What surrounds a PDU in the stream."""
+
+    MBAP = "Modbus TCP"
+    RTU = "RTU over TCP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +90,11 @@ class ModbusTcpServer:
         host: str = "127.0.0.1",
         port: int = 0,
         limits: Limits | None = None,
+        framing: Framing = Framing.MBAP,
     ) -> None:
         self.counts = ServerCounts()
+        self._read = _read_mbap if framing is Framing.MBAP else _read_rtu
+        self._absent_answers = framing is Framing.MBAP
         self._units = units
         self._host = host
         self._port = port
@@ -141,10 +155,9 @@ class ModbusTcpServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             async with asyncio.timeout(self._limits.idle_s):
-                header = mbap.parse_header(await reader.readexactly(mbap.HEADER_BYTES))
-                body = await reader.readexactly(header.pdu_bytes)
+                frame = await self._read(reader)
             self.counts.requests += 1
-            writer.write(await self._answer(mbap.Frame(header.transaction, header.unit, body)))
+            writer.write(await self._answer(frame))
             async with asyncio.timeout(self._limits.write_s):
                 await writer.drain()
 
@@ -152,5 +165,21 @@ class ModbusTcpServer:
         unit = self._units.get(frame.unit)
         if unit is None:
             self.counts.unknown_unit += 1
-            return frame.reply(pdu.exception(frame.pdu[0], ExceptionCode.TARGET_SILENT))
+            silent = frame.reply(pdu.exception(frame.pdu[0], ExceptionCode.TARGET_SILENT))
+            return silent if self._absent_answers else b""
         return await unit.answer(frame)
+
+
+async def _read_mbap(reader: asyncio.StreamReader) -> mbap.Frame:
+    header = mbap.parse_header(await reader.readexactly(mbap.HEADER_BYTES))
+    return mbap.Frame(header.transaction, header.unit, await reader.readexactly(header.pdu_bytes))
+
+
+async def _read_rtu(reader: asyncio.StreamReader) -> mbap.Frame:
+    raw = await reader.readexactly(2)
+    while missing := rtu.bytes_missing(raw):
+        raw += await reader.readexactly(missing)
+    frame = rtu.parse(raw)
+    if frame is None:
+        raise mbap.FrameError("the CRC is not that of the frame")
+    return frame

@@ -39,6 +39,9 @@ def test_faults_of_the_user_are_one_line_with_exit_code_2(tmp_path: Path) -> Non
         (("truth", "--to", "2026-03-07T12:00:00", "--output", path), "no time zone"),
         (("truth", "--to", "soon", "--output", path), "2026-01-31T18:00:00+01:00"),
         (("run", "--host", "no.such.host.invalid"), "choose another --host"),
+        (("run", "--serial", "nowhere"), "there is no gateway 'nowhere'"),
+        (("run", "--serial", f"cab-gare-1={tmp_path}"), "is no symbolic link"),
+        (("run", "--serial", f"cab-gare-1={path}/x"), "that can be written"),
     ):
         result = invoke(*arguments)
         assert result.exit_code == 2, result.output
@@ -53,15 +56,19 @@ def test_every_command_has_an_example() -> None:
         assert "Example: eclor sim" in result.output
 
 
-async def test_run_serves_until_it_is_told_to_stop() -> None:
+async def test_run_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    link = tmp_path / "rs485"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from cli.sim import sim; sim()", "run", "--seed", "7", "--json",
+        "--serial", f"cab-gare-1={link}", "--baud", "9600", "--rtu-over-tcp", "route-rocade-1",
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
     async with asyncio.timeout(60):
         units = json.loads(await process.stdout.readline())["units"]
-    gate = next(unit for unit in units if unit["profile"] == "eclor-gate")
+    assert {unit.get("path") for unit in units} == {None, str(link)}
+    assert link.is_char_device()
+    gate = next(unit for unit in units if unit["gateway"] == "dech-nord-1")
     reader, writer = await asyncio.open_connection(gate["host"], gate["port"])
     writer.write(bytes.fromhex("00 01 00 00 00 06") + bytes((gate["unit"],)))
     writer.write(bytes.fromhex("04 00 00 00 02"))
@@ -72,3 +79,4 @@ async def test_run_serves_until_it_is_told_to_stop() -> None:
     async with asyncio.timeout(20):
         assert await process.wait() == 0
     writer.close()
+    assert not link.is_symlink()

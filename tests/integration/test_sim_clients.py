@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
-from firmware_sim.running import RunningTerritory, run_territory
+from firmware_sim.running import RunningTerritory, Serial, run_territory
 from firmware_sim.server import Address
 from firmware_sim.territory import demo_territory
 from protocols.ids import device_id, gateway_id
@@ -58,19 +58,18 @@ def mbpoll() -> str:
     return found
 
 
-async def poll(program: str, address: Address, options: str, *, write: str = "") -> dict[int, str]:
-    """One run of mbpoll with 0-based references; what it printed, by reference."""
-    words = [
-        program,
-        "-m",
-        "tcp",
-        "-p",
-        str(address.port),
-        "-0",
-        "-1",
-        *options.split(),
-        address.host,
-    ]
+async def poll(
+    program: str, address: Address | str, options: str, *, write: str = ""
+) -> dict[int, str]:
+    """One run of mbpoll with 0-based references; what it printed, by reference.
+
+    `address` is a TCP server's, or the path of a serial line at 9,600 Bd.
+    """
+    if isinstance(address, str):
+        where = ["-m", "rtu", "-b", "9600", "-P", "none", address]
+    else:
+        where = ["-m", "tcp", "-p", str(address.port), address.host]
+    words = [program, *where[:-1], "-0", "-1", *options.split(), where[-1]]
     process = await asyncio.create_subprocess_exec(
         *words, *write.split(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -127,6 +126,20 @@ async def test_mbpoll_opens_and_closes_the_contactor(
         coil = await poll(mbpoll, address, "-a 2 -t 0 -r 0 -c 1")
         closed = await poll(mbpoll, address, "-a 2 -t 1 -r 1 -c 1")
         assert (coil, closed) == ({0: state}, {1: state})
+
+
+async def test_mbpoll_reads_and_writes_on_a_serial_line(clock: NightClock, mbpoll: str) -> None:
+    media = {DALI_CABINET: Serial(baud=9_600)}
+    async with run_territory(demo_territory(1), clock=clock, media=media) as running:
+        line = running.lines[DALI_CABINET]
+        assert DALI_CABINET not in running.addresses
+        voltages = await poll(mbpoll, line.path, "-a 1 -t 3:int -r 0 -c 3")
+        shown = running.world.site(DALI_CABINET).quantities(device_id("feeder"))
+        assert int(voltages[0]) / 10 == pytest.approx(shown["voltage_l1_v"], abs=0.051)
+        await poll(mbpoll, line.path, "-a 2 -t 4 -r 256", write="254 229 170")
+        levels = await poll(mbpoll, line.path, "-a 2 -t 4 -r 256 -c 3")
+        assert levels == {256: "254", 257: "229", 258: "170"}
+        assert line.counts.malformed_frames == line.counts.collisions == 0
 
 
 async def read_block(
