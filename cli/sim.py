@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.sim_fault import CONTROL, SimulatorFault, fault
+
 if TYPE_CHECKING:
+    from firmware_sim.fault_file import FaultPlan
     from firmware_sim.running import Medium, RunningTerritory
     from firmware_sim.world import SiteWorld, World
     from protocols.ids import GatewayId
@@ -23,20 +26,14 @@ _SEED = click.option(
 _DAY_US = 86_400_000_000
 
 
-class SimulatorFault(click.ClickException):
-    """Something the user can repair: one line, exit code 2."""
-
-    exit_code = 2
-
-
 def _instant(text: str) -> int:
     """Microseconds of an ISO 8601 time with an offset."""
     from protocols.time import from_datetime
 
     try:
         return from_datetime(datetime.fromisoformat(text))
-    except ValueError as fault:
-        raise click.BadParameter(f"{fault}; write for example 2026-01-31T18:00:00+01:00") from fault
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write for example 2026-01-31T18:00:00+01:00") from error
 
 
 _TO = click.option(
@@ -61,12 +58,23 @@ _OUTPUT = click.option(
 )
 
 
+_FAULTS = click.option(
+    "--faults",
+    "fault_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Scenario file: which device has which fault, when and for how long.",
+)
+
+
 @click.group(name="sim")
 def sim() -> None:
     """Simulated cabinets, recycling centres and road counters.
 
     Example: eclor sim run --seed 7 --speed 60
     """
+
+
+sim.add_command(fault)
 
 
 @sim.command()
@@ -106,6 +114,8 @@ def sim() -> None:
     metavar="GATEWAY",
     help="Serve this gateway's bus as RTU frames in TCP; may be repeated.",
 )
+@_FAULTS
+@CONTROL
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON document.")
 def run(
     *,
@@ -116,6 +126,8 @@ def run(
     serial: tuple[str, ...],
     baud: int,
     rtu_over_tcp: tuple[str, ...],
+    fault_file: Path | None,
+    control: Path | None,
     as_json: bool,
 ) -> None:
     """Serve the demonstration territory over Modbus until interrupted.
@@ -124,8 +136,10 @@ def run(
     """
     import asyncio
     import signal
+    from contextlib import AsyncExitStack
 
     from firmware_sim.clock import SystemClock
+    from firmware_sim.control import control as taking_orders
     from firmware_sim.errors import ScenarioError
     from firmware_sim.running import run_territory
     from firmware_sim.territory import demo_territory
@@ -134,27 +148,32 @@ def run(
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        territory = demo_territory(seed)
-        async with run_territory(
-            territory,
-            clock=SystemClock(),
-            host=host,
-            ports=port,
-            speed=speed,
-            media=_media(serial, baud, rtu_over_tcp),
-        ) as running:
+        async with AsyncExitStack() as stack:
+            running = await stack.enter_async_context(
+                run_territory(
+                    demo_territory(seed),
+                    clock=SystemClock(),
+                    host=host,
+                    ports=port,
+                    speed=speed,
+                    media=_media(serial, baud, rtu_over_tcp),
+                    fault_plan=_fault_plan(fault_file),
+                )
+            )
+            if control:
+                await stack.enter_async_context(taking_orders(running, control))
             click.echo(_addresses_json(running) if as_json else _addresses_table(running))
             await stop.wait()
 
     try:
         asyncio.run(serve())
-    except ScenarioError as fault:
-        raise SimulatorFault(str(fault)) from fault
-    except OSError as fault:
+    except ScenarioError as error:
+        raise SimulatorFault(str(error)) from error
+    except OSError as error:
         raise SimulatorFault(
-            f"cannot listen on {host}, port {port or 'any'}: {fault.strerror or fault}; "
+            f"cannot listen on {host}, port {port or 'any'}: {error.strerror or error}; "
             "choose another --host or --port (0 takes free ports)"
-        ) from fault
+        ) from error
 
 
 @sim.command()
@@ -162,10 +181,18 @@ def run(
 @click.option("--gateway", required=True, help="Whose trace, for example cab-centre-1.")
 @_TO
 @_DAYS
+@_FAULTS
 @_OUTPUT
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON summary.")
 def history(
-    *, seed: int, gateway: str, to_us: int | None, days: float, output: Path, as_json: bool
+    *,
+    seed: int,
+    gateway: str,
+    to_us: int | None,
+    days: float,
+    fault_file: Path | None,
+    output: Path,
+    as_json: bool,
 ) -> None:
     """Write what a gateway would have read, for `eclor edge backfill`.
 
@@ -176,7 +203,7 @@ def history(
     from firmware_sim.history import write_trace
 
     from_us, end_us = _span(to_us, days)
-    world = _world(seed, from_us)
+    world = _world(seed, from_us, fault_file)
     site = _site(world, gateway)
     with _file_faults(output):
         lines = write_trace(world, site.spec.gateway.gateway, output, from_us=from_us, to_us=end_us)
@@ -197,6 +224,7 @@ def history(
     show_default=True,
     help="Seconds between records.",
 )
+@_FAULTS
 @_OUTPUT
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON summary.")
 def truth(
@@ -206,10 +234,11 @@ def truth(
     to_us: int | None,
     days: float,
     interval_s: int,
+    fault_file: Path | None,
     output: Path,
     as_json: bool,
 ) -> None:
-    """Export what is really the case: waits, cars, counts, lamps, as JSON lines.
+    """Export what is really the case: waits, cars, counts, lamps, faults, as JSON lines.
 
     Example: eclor sim truth --gateway dech-nord-1 --days 1 --output truth.jsonl
     """
@@ -218,7 +247,7 @@ def truth(
     from firmware_sim.truth import lines
 
     from_us, end_us = _span(to_us, days)
-    world = _world(seed, from_us)
+    world = _world(seed, from_us, fault_file)
     sites = list(world.sites()) if gateway is None else [_site(world, gateway)]
     written = 0
     with _file_faults(output), output.open("w", encoding="utf-8") as file:
@@ -238,11 +267,30 @@ def _span(to_us: int | None, days: float) -> tuple[int, int]:
     return end_us - round(days * _DAY_US), end_us
 
 
-def _world(seed: int, from_us: int) -> World:
+def _world(seed: int, from_us: int, fault_file: Path | None) -> World:
+    from firmware_sim.errors import ScenarioError
     from firmware_sim.territory import demo_territory
     from firmware_sim.world import World
 
-    return World(demo_territory(seed), from_us)
+    world = World(demo_territory(seed), from_us)
+    try:
+        if plan := _fault_plan(fault_file):
+            plan.begin(world)
+    except ScenarioError as error:
+        raise SimulatorFault(str(error)) from error
+    return world
+
+
+def _fault_plan(path: Path | None) -> FaultPlan | None:
+    """The scenario of the file, if one is given."""
+    from firmware_sim.fault_file import parse_fault_plan
+
+    if path is None:
+        return None
+    try:
+        return parse_fault_plan(path.read_text(encoding="utf-8"), source=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SimulatorFault(f"{path}: cannot be read: {error}; check --faults") from error
 
 
 def _site(world: World, gateway: str) -> SiteWorld:
@@ -251,8 +299,8 @@ def _site(world: World, gateway: str) -> SiteWorld:
 
     try:
         return world.site(GatewayId(gateway))
-    except ScenarioError as fault:
-        raise SimulatorFault(str(fault)) from fault
+    except ScenarioError as error:
+        raise SimulatorFault(str(error)) from error
 
 
 def _media(serial: tuple[str, ...], baud: int, rtu_over_tcp: tuple[str, ...]) -> Media:
@@ -314,7 +362,7 @@ def _file_faults(path: Path) -> Iterator[None]:
     """A file that cannot be written is the user's to repair."""
     try:
         yield
-    except OSError as fault:
+    except OSError as error:
         raise SimulatorFault(
-            f"{path}: {fault.strerror or fault}; choose another --output"
-        ) from fault
+            f"{path}: {error.strerror or error}; choose another --output"
+        ) from error

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from firmware_sim.scenario import DeviceSpec
-from firmware_sim.units import profile_of, shown
+from firmware_sim.scenario import DeviceSpec, profile_of
+from firmware_sim.units import shown
 from firmware_sim.world import SiteWorld, World
 from protocols import dali
 from protocols.ids import DeviceId, GatewayId
@@ -116,7 +116,7 @@ class _Recorder:
 
     def line(self, t_us: int, device: DeviceId, site: SiteWorld) -> str:
         """One line; what the device cannot tell is left out."""
-        quantities = site.quantities(device)
+        quantities = site.told(device)
         values: dict[str, object] = {}
         for point, rounded in self._points:
             value = shown(point, quantities)

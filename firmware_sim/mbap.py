@@ -40,6 +40,10 @@ class Frame:
         """The frame that carries `pdu` back to the sender of this one."""
         return struct.pack(">HHHB", self.transaction, 0, len(pdu) + 1, self.unit) + pdu
 
+    def pdu_of(self, reply: bytes) -> bytes:
+        """The PDU in the frame `reply`."""
+        return reply[HEADER_BYTES:]
+
 
 def parse_header(raw: bytes) -> Header:
     """The header in `raw` (7 bytes); FrameError if it cannot be Modbus."""

@@ -47,6 +47,10 @@ class Frame(mbap.Frame):
         """The frame that carries `pdu` back."""
         return framed(self.unit, pdu)
 
+    def pdu_of(self, reply: bytes) -> bytes:
+        """The PDU in the frame `reply`."""
+        return reply[1:-2]
+
 
 def framed(unit: int, pdu: bytes) -> bytes:
     """Unit, PDU and CRC."""

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_sim.errors import ScenarioError
+from firmware_sim.fault_file import FaultPlan
+from firmware_sim.faults import CATALOGUE, Fault, FaultKind
 from firmware_sim.line import SerialLine
+from firmware_sim.outbreak import Target
 from firmware_sim.scenario import GatewaySpec, Territory
 from firmware_sim.server import Address, Framing, Limits, ModbusTcpServer, Responder
 from firmware_sim.units import responders
-from firmware_sim.world import World
+from firmware_sim.world import SiteWorld, World
 from protocols.ids import GatewayId
 from protocols.time import US_PER_S, Clock, TimeUs
 
@@ -63,9 +66,50 @@ class RunningTerritory:
     servers: Mapping[GatewayId, ModbusTcpServer]
     lines: Mapping[GatewayId, SerialLine]
 
+    media: Mapping[GatewayId, Medium]
+
     @property
     def addresses(self) -> dict[GatewayId, Address]:
         return {gateway: server.address for gateway, server in self.servers.items()}
+
+    def switch_on(
+        self, gateway: GatewayId, target: Target, fault: Fault, *, for_s: float | None = None
+    ) -> int:
+        """Have `fault` now, for `for_s` or until `switch_off`; its number.
+
+        ScenarioError if the gateway or target is not there or cannot have this fault.
+        """
+        site = self._present(gateway)
+        check_medium(fault, self.media.get(gateway, Tcp()))
+        number = site.faults.plan(target, fault, at_us=site.t_us, for_s=for_s)
+        site.advance(site.t_us)
+        return number
+
+    def switch_off(self, gateway: GatewayId, number: int) -> None:
+        """End an active fault; ScenarioError names the ones there are."""
+        site = self._present(gateway)
+        site.faults.end(number, site.t_us)
+
+    def faults(self) -> list[dict[str, object]]:
+        """Every active fault, as records of the truth."""
+        sites = [self._present(spec.gateway) for spec in self.territory.gateways()]
+        return [site.stamped(outage.record()) for site in sites for outage in site.faults.active()]
+
+    def _present(self, gateway: GatewayId) -> SiteWorld:
+        site = self.world.site(gateway)
+        site.advance(self.clock.now_us())
+        return site
+
+
+def check_medium(fault: Fault, medium: Medium) -> None:
+    """ScenarioError if the frames on `medium` have nothing that `fault` could spoil."""
+    entry = CATALOGUE[fault.kind]
+    on_tcp = isinstance(medium, Tcp)
+    mbap = isinstance(medium, Tcp) and medium.framing is Framing.MBAP
+    if entry.rtu_only and mbap:
+        raise ScenarioError(f"{fault.kind}: Modbus TCP has no CRC; use it on RTU")
+    if entry.tcp_only and not (on_tcp if fault.kind is FaultKind.HANG_UP else mbap):
+        raise ScenarioError(f"{fault.kind}: use it on Modbus TCP, RTU has nothing like it")
 
 
 @asynccontextmanager
@@ -80,12 +124,14 @@ async def run_territory(
     limits: Limits | None = None,
     wrap: Wrap | None = None,
     media: Mapping[GatewayId, Medium] | None = None,
+    fault_plan: FaultPlan | None = None,
 ) -> AsyncIterator[RunningTerritory]:
     """Serve every gateway of `territory` until the context ends.
 
     `ports` is the first port, each next gateway one higher; 0 takes free ones. `media` says which
     gateways are on another bus than Modbus TCP. `world` continues a world that has already lived
-    (its history written); otherwise it begins now. OSError if a port is taken.
+    (its history written); otherwise it begins now. `fault_plan` begins when serving does. OSError
+    if a port is taken.
     """
     world_clock = WorldClock(clock, speed=speed)
     living = world or World(territory, world_clock.now_us())
@@ -110,4 +156,9 @@ async def run_territory(
                     servers[name] = await stack.enter_async_context(server)
         if buses:
             living.site(next(iter(buses)))  # raises: there is no such gateway
-        yield RunningTerritory(territory, living, world_clock, servers, lines)
+        if fault_plan:
+            for planned in fault_plan.faults(territory.seed):
+                check_medium(planned.fault, (media or {}).get(planned.gateway, Tcp()))
+            living.advance(world_clock.now_us())
+            fault_plan.begin(living)
+        yield RunningTerritory(territory, living, world_clock, servers, lines, media or {})

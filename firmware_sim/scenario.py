@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from firmware_sim.civil import Opening
+from firmware_sim.errors import ScenarioError
 from protocols.ids import DeviceId, FacilityId, GatewayId, GroupId, SiteId, TerritoryId, device_id
+from protocols.profile import Profile, ProfileError, builtin
 
 
 class SiteKind(StrEnum):
@@ -42,6 +44,14 @@ class DeviceSpec:
         """Every device with its index."""
         for index in range(self.first_index, self.last_index + 1):
             yield device_id(self.name.format(index=index)), index
+
+
+def profile_of(spec: DeviceSpec) -> Profile:
+    """The built-in profile of a device; ScenarioError if there is none such."""
+    try:
+        return builtin(spec.profile)
+    except ProfileError as fault:
+        raise ScenarioError(f"device {spec.name}: {fault}") from fault
 
 
 @dataclass(frozen=True, slots=True)

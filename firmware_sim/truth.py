@@ -1,7 +1,7 @@
 """The truth behind the registers, as JSON lines: what estimates are scored against.
 
-One record a thing and instant (`what`: lamp, road, facility), and one a car (`what`: visit) at the
-time at which it joined. Docs: docs/firmware-sim.md.
+One record a thing and instant (`what`: lamp, road, facility, fault), and one a car (`what`: visit)
+at the time at which it joined. Docs: docs/firmware-sim.md.
 """
 
 import json
@@ -23,6 +23,7 @@ def lines(
         follow(site, plan)
         yield from _visits(site, before_us)
         yield from (_line(record) for record in site.truth())
+        yield from _faults(site, before_us)
         before_us = t_us
 
 
@@ -33,6 +34,13 @@ def _visits(site: SiteWorld, before_us: int) -> Iterator[str]:
     for visit in site.centre.visits():
         if visit.joined_us > before_us:
             yield _line(visit_record(site.spec.facility.facility, visit))
+
+
+def _faults(site: SiteWorld, before_us: int) -> Iterator[str]:
+    """The faults that have ended, and the events, since `before_us`; `truth` has the others."""
+    for outage in site.faults.past:
+        if outage.until_us is not None and outage.until_us > before_us:
+            yield _line(site.stamped(outage.record()))
 
 
 def _line(record: dict[str, object]) -> str:

@@ -7,14 +7,15 @@ feeds no column, the quantity of its own name.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from firmware_sim import mbap
+from firmware_sim import chance, mbap
 from firmware_sim.bank import ProfileBank, SharedBank
 from firmware_sim.errors import ScenarioError
-from firmware_sim.scenario import DeviceSpec
+from firmware_sim.faulty import FaultyUnit
+from firmware_sim.scenario import DeviceSpec, profile_of
 from firmware_sim.server import BankResponder, Responder
 from firmware_sim.world import SiteWorld
 from protocols.ids import DeviceId
-from protocols.profile import Point, Profile, ProfileError, builtin
+from protocols.profile import Point, Profile
 from protocols.registers import Value
 from protocols.time import TimeUs
 
@@ -38,7 +39,7 @@ class SiteModel:
         self._devices = devices
 
     def values(self, index: int) -> Mapping[str, Value]:
-        quantities = self._site.quantities(self._devices[index])
+        quantities = self._site.told(self._devices[index])
         return {point.name: shown(point, quantities) for point in self._profile.points}
 
     def write(self, index: int, point: Point, value: Value) -> None:
@@ -48,10 +49,7 @@ class SiteModel:
 
 @dataclass(frozen=True, slots=True)
 class LiveUnit:
-    """A unit of the running world: time moves on, then the inner responder answers.
-
-    The inner responder is where a fault is put in: one that is late, silent or wrong.
-    """
+    """A unit of the running world: time moves on, then the inner responder answers."""
 
     site: SiteWorld
     now: Now
@@ -63,17 +61,14 @@ class LiveUnit:
 
 
 def responders(site: SiteWorld, now: Now) -> dict[int, Responder]:
-    """A responder for every unit of the site's gateway."""
+    """A responder for every unit of the site's gateway, with the faults that the site has."""
     numbers = sorted({spec.unit for spec in site.spec.gateway.devices})
-    return {unit: LiveUnit(site, now, BankResponder(_bank(site, unit))) for unit in numbers}
+    return {unit: LiveUnit(site, now, _faulty(site, unit)) for unit in numbers}
 
 
-def profile_of(spec: DeviceSpec) -> Profile:
-    """The built-in profile of a device; ScenarioError if there is none such."""
-    try:
-        return builtin(spec.profile)
-    except ProfileError as fault:
-        raise ScenarioError(f"device {spec.name}: {fault}") from fault
+def _faulty(site: SiteWorld, unit: int) -> FaultyUnit:
+    rng = chance.stream(site.seed, site.spec.gateway.gateway, "faults", unit)
+    return FaultyUnit(BankResponder(_bank(site, unit)), lambda: site.faults.of_unit(unit), rng)
 
 
 def _bank(site: SiteWorld, unit: int) -> SharedBank:

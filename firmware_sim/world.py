@@ -12,6 +12,8 @@ from firmware_sim.cabinet import Cabinet
 from firmware_sim.civil import CivilTime
 from firmware_sim.counters import Centre, Home, Road
 from firmware_sim.errors import ScenarioError
+from firmware_sim.lamp import FULL_PCT
+from firmware_sim.outbreak import Outbreak, Target
 from firmware_sim.scenario import SiteSpec, Territory
 from firmware_sim.sky import Sky
 from protocols.ids import DeviceId, GatewayId
@@ -44,6 +46,7 @@ class SiteWorld:
 
     def __init__(self, spec: SiteSpec, territory: Territory, start_us: int) -> None:
         self.spec = spec
+        self.seed = territory.seed
         self.t_us = TimeUs(start_us)
         self.civil = CivilTime(territory.time_zone)
         self.sky = Sky(
@@ -66,26 +69,52 @@ class SiteWorld:
         self._parts = [part for part in (self.cabinet, self.centre, *roads) if part is not None]
         self._by_device = {device: part for part in self._parts for device in part.devices()}
         self._check_devices()
+        self.faults = Outbreak(spec.gateway, self.quantities)
         self.advance(start_us)
 
     def advance(self, to_us: int) -> None:
-        """Move on to `to_us`; an instant that has passed changes nothing."""
-        self.t_us = TimeUs(max(self.t_us, to_us))
-        for part in self._parts:
-            part.advance(self.t_us)
+        """Move on to `to_us`, faults beginning and ending on the way; a past instant is now."""
+        end_us = max(self.t_us, to_us)
+        while (due_us := self.faults.due_us()) is not None and due_us <= end_us:
+            self._move(max(due_us, self.t_us))
+            for reboot in self.faults.settle(self.t_us):
+                self._powered_on(reboot.target)
+        self._move(end_us)
 
     def quantities(self, device: DeviceId) -> Mapping[str, Value]:
         """What `device` measures now; KeyError if the site has none such."""
         return self._by_device[device].quantities(device)
 
+    def told(self, device: DeviceId) -> Mapping[str, Value]:
+        """What `device` shows of that: its faults are in it."""
+        return self.faults.shown(device, self.quantities(device), self.t_us)
+
     def write(self, device: DeviceId, quantity: str, value: float) -> None:
         self._by_device[device].write(device, quantity, value)
 
     def truth(self) -> Iterator[dict[str, object]]:
-        """The records of every part, with time and gateway."""
+        """The records of every part and of every active fault, with time and gateway."""
         for part in self._parts:
             for record in part.truth():
-                yield {"t_us": self.t_us, "gateway": self.spec.gateway.gateway, **record}
+                yield self.stamped(record)
+        for outage in self.faults.active():
+            yield self.stamped(outage.record())
+
+    def stamped(self, record: Mapping[str, object]) -> dict[str, object]:
+        """A record of the truth, with time and gateway."""
+        return {"t_us": self.t_us, "gateway": self.spec.gateway.gateway, **record}
+
+    def _move(self, to_us: int) -> None:
+        self.t_us = TimeUs(to_us)
+        for part in self._parts:
+            part.advance(self.t_us)
+
+    def _powered_on(self, target: Target) -> None:
+        """After a reboot: lamps are at their power-on level, full."""
+        lamps = self.spec.cabinet.lamps if self.spec.cabinet else ()
+        for device in self.faults.devices_of(target):
+            if device in lamps:
+                self.write(device, "level_pct", FULL_PCT)
 
     def _check_devices(self) -> None:
         gateway = self.spec.gateway

@@ -57,6 +57,25 @@ class Fields:
                 )
         return fields
 
+    def rows(self, key: str, *, most: int) -> list["Fields"]:
+        """The tables of the array [[key]], at most `most`; errors name them key[1], key[2], ..."""
+        value = self._get(key)
+        rows = value if isinstance(value, list) else []
+        if value is not None and not (rows and all(isinstance(row, Mapping) for row in rows)):
+            self.fault(key, f"write each as a table of its own, [[{key}]]")
+            return []
+        if len(rows) > most:
+            self.fault(key, f"give at most {most}")
+        return [
+            Fields(row, file=self._file, path=f"{key}[{place}]", faults=self._faults)
+            for place, row in enumerate(rows[:most], start=1)
+        ]
+
+    @property
+    def path(self) -> str:
+        """Where the table stands in its file."""
+        return self._path
+
     def text(self, key: str, *, default: str | None = None) -> str:
         value = self._get(key)
         if isinstance(value, str) and value.strip():

@@ -39,6 +39,8 @@ def test_faults_of_the_user_are_one_line_with_exit_code_2(tmp_path: Path) -> Non
         (("truth", "--to", "2026-03-07T12:00:00", "--output", path), "no time zone"),
         (("truth", "--to", "soon", "--output", path), "2026-01-31T18:00:00+01:00"),
         (("run", "--host", "no.such.host.invalid"), "choose another --host"),
+        (("run", "--faults", path), "check --faults"),
+        (("truth", "--faults", __file__, "--output", path), "repair the syntax"),
         (("run", "--serial", "nowhere"), "there is no gateway 'nowhere'"),
         (("run", "--serial", f"cab-gare-1={tmp_path}"), "is no symbolic link"),
         (("run", "--serial", f"cab-gare-1={path}/x"), "that can be written"),
@@ -50,7 +52,9 @@ def test_faults_of_the_user_are_one_line_with_exit_code_2(tmp_path: Path) -> Non
 
 
 def test_every_command_has_an_example() -> None:
-    for command in ((), ("run",), ("history",), ("truth",)):
+    groups = ((), ("run",), ("history",), ("truth",), ("fault",))
+    faults = (("fault", name) for name in ("on", "off", "list", "kinds"))
+    for command in (*groups, *faults):
         result = invoke(*command, "--help")
         assert result.exit_code == 0
         assert "Example: eclor sim" in result.output
