@@ -57,11 +57,18 @@ class RegisterType(enum.StrEnum):
     STRING = "string"  # two ASCII characters a word, padded with NUL
     BCD16 = "bcd16"  # four decimal digits
     BCD32 = "bcd32"  # eight decimal digits
+    M10K = "m10k"  # 0..9999 a register, four decimal digits each
+    SM10K = "sm10k"  # -9999..9999 a register, each with the sign of the whole
 
     @property
     def words(self) -> int:
-        """Registers the type occupies; 0 for `string`, whose length the map declares."""
+        """Registers the type occupies; 0 where the map declares how many."""
         return _WORDS[self]
+
+    @property
+    def is_m10k(self) -> bool:
+        """Whether a register holds a digit to the base 10,000."""
+        return self in (RegisterType.M10K, RegisterType.SM10K)
 
     @property
     def is_float(self) -> bool:
@@ -69,7 +76,12 @@ class RegisterType(enum.StrEnum):
 
     @property
     def is_signed(self) -> bool:
-        return self in (RegisterType.INT16, RegisterType.INT32, RegisterType.INT64)
+        return self in (
+            RegisterType.INT16,
+            RegisterType.INT32,
+            RegisterType.INT64,
+            RegisterType.SM10K,
+        )
 
     @property
     def is_bcd(self) -> bool:
@@ -95,6 +107,8 @@ _WORDS = {
     RegisterType.STRING: 0,
     RegisterType.BCD16: 1,
     RegisterType.BCD32: 2,
+    RegisterType.M10K: 0,
+    RegisterType.SM10K: 0,
 }
 
 
@@ -106,9 +120,9 @@ class Point:
     kind that the value feeds, already in the column's unit; `flag` is the mask (1, 2, 4, ...)
     that a `bit` sets in a FLAGS column, while a `bitfield` feeds the whole column. `integral`
     values are rounded to whole numbers because their column holds whole numbers: counters never
-    become floats. `sentinels` are raw patterns, unsigned, that mean "not available".
-    `counter_bits` is the width at which the raw counter wraps. `bit` is the bit of the register
-    that a `bit` point of a register table reads, 0 the lowest.
+    become floats. `sentinels` are raw patterns, unsigned, that mean "not available". A raw counter
+    wraps at `counter_bits` binary or `counter_digits` decimal digits. `bit` is the bit of the
+    register that a `bit` point of a register table reads, 0 the lowest.
     """
 
     name: str
@@ -126,6 +140,7 @@ class Point:
     flag: int | None = None
     index_step: int = 0
     counter_bits: int | None = None
+    counter_digits: int | None = None
     writable: bool = False
     write_lo: float | None = None
     write_hi: float | None = None
@@ -141,9 +156,11 @@ class Point:
     @property
     def counter_modulus(self) -> int | None:
         """The value at which the counter starts again from 0, in `unit`; None: not declared."""
-        if self.counter_bits is None:
-            return None
-        return int(self.scale * 2**self.counter_bits)
+        if self.counter_bits is not None:
+            return int(self.scale * 2**self.counter_bits)
+        if self.counter_digits is not None:
+            return int(self.scale * 10**self.counter_digits)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ _CURVE_TYPE: Mapping[str, RegisterType] = {
 }
 _MAX_ADDRESS = 0xFFFF
 _MAX_STRING_WORDS = 60
+_MAX_M10K_WORDS = 4
 _FLAGS = tuple(1 << bit for bit in range(15))  # a FLAGS column is an int2
 
 
@@ -46,6 +47,7 @@ def parse_point(fields: Fields, name: str, profile: Profile) -> Point:
         flag=_flag(fields, column, kind_of_register),
         index_step=fields.integer("index_step", lo=0, hi=_MAX_ADDRESS, default=0),
         counter_bits=_counter_bits(fields, column, kind_of_register, words),
+        counter_digits=_counter_digits(fields, column, kind_of_register, words),
         writable=fields.boolean("writable", default=False),
         write_lo=write_lo,
         write_hi=write_hi,
@@ -71,8 +73,12 @@ def _register_type(fields: Fields, function: Function) -> RegisterType:
 def _word_count(fields: Fields, kind: RegisterType) -> int:
     if kind is RegisterType.STRING:
         return fields.integer("words", lo=1, hi=_MAX_STRING_WORDS)
+    if kind.is_m10k:
+        return fields.integer("words", lo=1, hi=_MAX_M10K_WORDS)
     if fields.integer("words", lo=1, hi=_MAX_STRING_WORDS, default=kind.words) != kind.words:
-        fields.fault("words", f"{kind} has {kind.words}: remove the key (only string needs it)")
+        fields.fault(
+            "words", f"{kind} has {kind.words}: remove the key (string, m10k and sm10k need it)"
+        )
     return kind.words
 
 
@@ -125,10 +131,29 @@ def _counter_bits(
     if "counter_bits" not in fields:
         return None
     bits = fields.integer("counter_bits", lo=8, hi=16 * words)
-    is_counter = column is not None and column.role is Role.COUNTER
-    if not is_counter or not kind.is_number or kind.is_float or kind.is_bcd:
+    if not _counts(column, kind) or kind.is_bcd or kind.is_m10k:
         fields.fault("counter_bits", "only for an integer register that feeds a counter column")
     return bits
+
+
+def _counter_digits(
+    fields: Fields, column: Column | None, kind: RegisterType, words: int
+) -> int | None:
+    """Decimal digits after which the counter begins again, of any register that counts."""
+    if "counter_digits" not in fields:
+        return None
+    most = 4 * words if kind.is_bcd or kind.is_m10k else int(16 * words * 0.30103)
+    digits = fields.integer("counter_digits", lo=3, hi=max(3, most))
+    if not _counts(column, kind):
+        fields.fault("counter_digits", "only for an integer register that feeds a counter column")
+    if "counter_bits" in fields:
+        fields.fault("counter_digits", "give counter_bits or counter_digits, not both")
+    return digits
+
+
+def _counts(column: Column | None, kind: RegisterType) -> bool:
+    is_counter = column is not None and column.role is Role.COUNTER
+    return is_counter and kind.is_number and not kind.is_float
 
 
 def _write_range(

@@ -19,6 +19,7 @@ Value = int | float | str | None
 
 # 20 digits of an uint64 times any scale of a map: nothing is rounded before the last step.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_MYRIAD = 10_000
 _FLOAT_FORMAT = {RegisterType.FLOAT32: ">f", RegisterType.FLOAT64: ">d"}
 
 
@@ -55,6 +56,9 @@ def decode(point: Point, words: Sequence[int]) -> Value:
         case RegisterType.BCD16 | RegisterType.BCD32:
             digits = f"{pattern:x}"
             return _scaled(point, int(digits)) if digits.isdecimal() else None
+        case RegisterType.M10K | RegisterType.SM10K:
+            whole = _of_myriads(pattern, point.words, signed=point.type.is_signed)
+            return None if whole is None else _scaled(point, whole)
         case RegisterType.UINT16 | RegisterType.UINT32 | RegisterType.UINT64:
             return _integer(point, pattern)
         case RegisterType.INT16 | RegisterType.INT32 | RegisterType.INT64:
@@ -181,6 +185,32 @@ def _signed(pattern: int, words: int) -> int:
     return pattern - (1 << bits) if pattern >> (bits - 1) else pattern
 
 
+def _of_myriads(pattern: int, words: int, *, signed: bool) -> int | None:
+    """r0 + 10,000 r1 + 10,000^2 r2 + ...; None where a register holds no such digit.
+
+    Schneider Electric FAQ FA146443 (four registers) and FA180037 (three or four, each
+    -9,999..9,999 where the value has a sign).
+    """
+    whole = 0
+    for place in reversed(range(words)):
+        digit = pattern >> 16 * place & 0xFFFF
+        if signed:
+            digit = _signed(digit, 1)
+        if abs(digit) >= _MYRIAD:
+            return None
+        whole = whole * _MYRIAD + digit
+    return whole
+
+
+def _myriads(raw: int, words: int) -> int:
+    """The pattern of `raw`, every register with its sign."""
+    pattern, rest = 0, abs(raw)
+    for place in range(words):
+        rest, digit = divmod(rest, _MYRIAD)
+        pattern |= (digit if raw >= 0 else -digit) % 0x10000 << 16 * place
+    return pattern
+
+
 def _integer(point: Point, raw: int) -> int | float | None:
     if point.curve == "dali":
         return dali.percent(raw) if raw <= dali.MAX_LEVEL else None
@@ -276,14 +306,17 @@ def _float_pattern(point: Point, value: int | float) -> int:
 
 def _integer_pattern(point: Point, value: object, raw: int) -> int:
     bits = 16 * point.words
-    if point.type.is_bcd:
-        lo, hi = 0, 10 ** (bits // 4) - 1
+    if point.type.is_bcd or point.type.is_m10k:
+        hi = 10 ** (bits // 4) - 1
+        lo = -hi if point.type.is_signed else 0
     elif point.type.is_signed:
         lo, hi = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     else:
         lo, hi = 0, (1 << bits) - 1
     if not lo <= raw <= hi:
         raise RegisterError(point.name, value, f"raw {raw} is outside {lo}..{hi} of {point.type}")
+    if point.type.is_m10k:
+        return _myriads(raw, point.words)
     return int(str(raw), 16) if point.type.is_bcd else raw & ((1 << bits) - 1)
 
 

@@ -4,17 +4,20 @@ import math
 import struct
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols import dali
 from protocols.profile import Function, Point, RegisterType, builtin
 from protocols.profile_model import ByteOrder
-from protocols.registers import decode, encode
+from protocols.registers import RegisterError, decode, encode
 
 ORDERS: st.SearchStrategy[ByteOrder] = st.sampled_from(["big", "little"])
 INTEGERS = [
-    kind for kind in RegisterType if kind.is_number and not kind.is_float and not kind.is_bcd
+    kind
+    for kind in RegisterType
+    if kind.is_number and not (kind.is_float or kind.is_bcd or kind.is_m10k)
 ]
 BCD = [RegisterType.BCD16, RegisterType.BCD32]
 FLOATS = [RegisterType.FLOAT32, RegisterType.FLOAT64]
@@ -145,3 +148,41 @@ def test_a_dali_level_never_gives_less_light_than_asked_for(percent: float) -> N
     given_percent = dali.percent(dali.level(percent))
     assert given_percent >= percent * (1 - 1e-9)
     assert given_percent <= max(percent * 1.0277, 0.1)
+
+
+@given(
+    st.data(),
+    st.sampled_from([RegisterType.M10K, RegisterType.SM10K]),
+    st.integers(1, 4),
+    ORDERS,
+    ORDERS,
+    WHOLE,
+)
+def test_digits_to_the_base_10000_survive_and_others_are_none(
+    data: st.DataObject,
+    kind: RegisterType,
+    words: int,
+    word_order: ByteOrder,
+    byte_order: ByteOrder,
+    scale: Decimal,
+) -> None:
+    point = Point(
+        "p", 0, Function.HOLDING, kind, words=words, word_order=word_order,
+        byte_order=byte_order, scale=scale,
+    )  # fmt: skip
+    top = 10 ** (4 * words) - 1
+    number = data.draw(st.integers(-top if kind.is_signed else 0, top)) * int(scale)
+    assert decode(point, encode(point, number)) == number
+    given_words = data.draw(words_for(point))
+    value = decode(point, given_words)
+    # Registers of mixed signs are summed as the maker says, and come back in the usual form.
+    assert value is None or decode(point, encode(point, value)) == value
+
+
+@given(points(INTEGERS + BCD + FLOATS), st.lists(st.integers(0, 0xFFFF), max_size=5))
+def test_words_of_a_wrong_number_are_refused_and_never_a_value(
+    point: Point, words: list[int]
+) -> None:
+    if len(words) != point.words:
+        with pytest.raises(RegisterError):
+            decode(point, words)
