@@ -20,5 +20,5 @@ def parse(data: bytes, form: type[_T], *, document: str, max_bytes: int) -> _T:
         raise DocumentError(f"{document}: {len(data)} bytes, more than the {max_bytes} allowed")
     try:
         return msgspec.json.decode(data, type=form)
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:  # a name may be no UTF-8
         raise DocumentError(f"{document}: {exc}") from exc

@@ -1,0 +1,1 @@
+"""Arbitrary bytes into everything that reads bytes from outside."""
