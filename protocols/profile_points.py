@@ -83,11 +83,13 @@ def _word_count(fields: Fields, kind: RegisterType) -> int:
 
 
 def _column(fields: Fields, profile: Profile) -> Column | None:
-    """The column that the point feeds; a text column is fed by no register."""
+    """The column that the point feeds; a text or derived column is fed by no register."""
     if "column" not in fields:
         return None
     columns = KINDS[profile.kind].columns
-    allowed = tuple(column.name for column in columns if column.role is not Role.TEXT)
+    allowed = tuple(
+        column.name for column in columns if column.role is not Role.TEXT and not column.derived
+    )
     if profile.kind.label == "sample":
         fields.text("column")
         fields.fault("column", "a sample profile has none: every point is a sample by its name")

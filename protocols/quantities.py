@@ -44,11 +44,15 @@ class Kind(enum.IntEnum):
 class Role(enum.StrEnum):
     """How a column is aggregated over a window and rolled up over hours."""
 
-    GAUGE = "gauge"  # mean over the window
+    GAUGE = "gauge"  # mean over the window, weighted by time
     COUNTER = "counter"  # value at the end of the window; only differences mean something
     STATE = "state"  # value at the end of the window
     FLAGS = "flags"  # bits seen during the window, or-ed
     TEXT = "text"
+    MIN = "min"  # lowest sample of the columns it is of
+    MAX = "max"  # highest sample of the columns it is of
+    LAST = "last"  # value of the column it is of at the end of the window
+    COVERAGE = "coverage"  # share of the window that good samples speak for
 
 
 class Quality(enum.IntFlag):
@@ -61,13 +65,16 @@ class Quality(enum.IntFlag):
     COUNTER_RESET = 8
     CLOCK_UNSURE = 16  # made before the gateway's clock was set
     READ_ERRORS = 32  # some polls of the window failed
-    SUBSTITUTED = 64
+    SUBSTITUTED = 64  # a counter was made by the gateway: energy integrated from power
     SUSPECT = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One quantity of a reading kind; the name carries the unit."""
+    """One quantity of a reading kind; the name carries the unit.
+
+    `of` names the columns whose samples a MIN, MAX or LAST column sums up.
+    """
 
     name: str
     unit: str
@@ -77,6 +84,12 @@ class Column:
     lo: float
     hi: float
     doc: str
+    of: tuple[str, ...] = ()
+
+    @property
+    def derived(self) -> bool:
+        """Whether the gateway makes it from other columns; no register feeds it."""
+        return self.role in (Role.MIN, Role.MAX, Role.LAST, Role.COVERAGE)
 
     @property
     def factor(self) -> int:
@@ -96,7 +109,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class KindSpec:
-    """A reading kind: its columns in their order on the wire and in the table."""
+    """A reading kind: its columns in their order on the wire and in the table.
+
+    New columns are added at the end: a batch of an older gateway lacks them, and reads as if they
+    had not been measured.
+    """
 
     kind: Kind
     columns: tuple[Column, ...]
@@ -137,32 +154,90 @@ def _text(name: str, doc: str) -> Column:
     return Column(name, "", Role.TEXT, 0, "text", 0, 0, doc)
 
 
+def _extremes(stem: str, unit: str, *of: Column, what: str) -> tuple[Column, Column]:
+    """The lowest and the highest sample of columns that are measured alike."""
+    names = tuple(column.name for column in of)
+    first = of[0]
+    return (
+        Column(
+            f"{stem}_min_{unit}",
+            first.unit,
+            Role.MIN,
+            first.decimals,
+            first.sql,
+            first.lo,
+            first.hi,
+            f"Lowest {what} of the window",
+            names,
+        ),
+        Column(
+            f"{stem}_max_{unit}",
+            first.unit,
+            Role.MAX,
+            first.decimals,
+            first.sql,
+            first.lo,
+            first.hi,
+            f"Highest {what} of the window",
+            names,
+        ),
+    )
+
+
+def _of_value(name: str, role: Role, doc: str) -> Column:
+    return Column(name, "", role, 6, "float8", -9e12, 9e12, doc, ("value",))
+
+
 def _level(name: str, role: Role, doc: str) -> Column:
     return Column(name, "%", role, 1, "float4", 0, 100, doc)
 
 
+_COVERAGE = Column(
+    "coverage_pct",
+    "%",
+    Role.COVERAGE,
+    1,
+    "float4",
+    0,
+    100,
+    "Share of the window that good samples speak for",
+)
+_LIGHT_LEVEL = _level("level_pct", Role.GAUGE, "Light output as read back, share of full output")
+_LIGHT_POWER = _gauge("power_w", "W", 1, 0, 5_000, "Active power, standby included")
 _LIGHT = KindSpec(
     Kind.LIGHT,
     (
-        _level("level_pct", Role.GAUGE, "Light output as read back, share of full output"),
+        _LIGHT_LEVEL,
         _level("target_pct", Role.STATE, "Level last commanded"),
-        _gauge("power_w", "W", 1, 0, 5_000, "Active power, standby included"),
+        _LIGHT_POWER,
         _counter("energy_wh", "Wh", "Energy counter at the end of the window"),
         _gauge("voltage_v", "V", 1, 0, 600, "Supply voltage"),
         _gauge("temperature_c", "degC", 1, -60, 195, "Temperature of the control gear"),
         _flags("1 lamp failure, 2 gear failure, 4 no communication"),
+        *_extremes("level", "pct", _LIGHT_LEVEL, what="level"),
+        *_extremes("power", "w", _LIGHT_POWER, what="power"),
+        _COVERAGE,
     ),
     "A luminaire, or a segment that is measured as one",
+)
+_PHASES = tuple(
+    _gauge(f"voltage_l{n}_v", "V", 1, 0, 1_000, f"Phase {n} to neutral") for n in (1, 2, 3)
+)
+_FEEDER_POWER = _gauge(
+    "power_w", "W", 1, -1_600_000, 1_600_000, "Active power, all phases, import > 0"
 )
 _FEEDER = KindSpec(
     Kind.FEEDER,
     (
-        *(_gauge(f"voltage_l{n}_v", "V", 1, 0, 1_000, f"Phase {n} to neutral") for n in (1, 2, 3)),
+        *_PHASES,
         *(_gauge(f"current_l{n}_a", "A", 3, 0, 10_000, f"Current of phase {n}") for n in (1, 2, 3)),
-        _gauge("power_w", "W", 1, -1_600_000, 1_600_000, "Active power, all phases, import > 0"),
+        _FEEDER_POWER,
         _counter("energy_import_wh", "Wh", "Imported active energy at the end of the window"),
         _gauge("power_factor", "1", 3, -1, 1, "Total power factor"),
         _gauge("frequency_hz", "Hz", 2, 0, 100, "Mains frequency"),
+        *_extremes("power", "w", _FEEDER_POWER, what="power"),
+        *_extremes("voltage", "v", *_PHASES, what="voltage of any phase"),
+        _COVERAGE,
     ),
     "An energy meter on a feeder",
 )
@@ -174,18 +249,24 @@ _PASSAGE = KindSpec(
         _counter("forward_total", "1", "Passages since commissioning, wrap and reset removed"),
         _counter("backward_total", "1", "The same, other direction"),
         _flags("1 detector fault"),
+        _COVERAGE,
     ),
     "A counter at a gate or along a road",
+)
+_AMBIENT_TEMPERATURE = _gauge(
+    "temperature_c", "degC", 1, -60, 100, "Inside the cabinet or outdoors"
 )
 _AMBIENT = KindSpec(
     Kind.AMBIENT,
     (
         _gauge("illuminance_lx", "lx", 1, 0, 200_000, "Photocell"),
-        _gauge("temperature_c", "degC", 1, -60, 100, "Inside the cabinet or outdoors"),
+        _AMBIENT_TEMPERATURE,
         _flags(
             "1 door open, 2 contactor closed, 4 photocell dark, 8 breaker tripped, "
             "16 manual override"
         ),
+        *_extremes("temperature", "c", _AMBIENT_TEMPERATURE, what="temperature"),
+        _COVERAGE,
     ),
     "Surroundings and switchgear of a cabinet",
 )
@@ -194,6 +275,10 @@ _SAMPLE = KindSpec(
     (
         _text("point", "Name of the quantity, with its unit"),
         Column("value", "", Role.GAUGE, 6, "float8", -9e12, 9e12, "Any other quantity"),
+        _of_value("value_min", Role.MIN, "Lowest value of the window"),
+        _of_value("value_max", Role.MAX, "Highest value of the window"),
+        _of_value("value_last", Role.LAST, "Value at the end of the window"),
+        _COVERAGE,
     ),
     "A single quantity of a device that has no kind of its own",
 )

@@ -181,11 +181,14 @@ def _blocks(body: Body, rows: int) -> tuple[Block, ...]:
 def _unpack_block(message: BlockMessage) -> Block:
     spec = KINDS[Kind(message.kind)]
     rows = sum(message.device_rows)
-    if len(message.columns) != len(spec.columns):
+    if not 0 < len(message.columns) <= len(spec.columns):
         raise ValueError(f"{len(message.columns)} columns for {spec.kind.label}")
     columns = tuple(
         unpack_texts(series, rows) if column.role is Role.TEXT else unpack_integers(series, rows)
-        for column, series in zip(spec.columns, message.columns, strict=True)
+        for column, series in zip(spec.columns, message.columns, strict=False)
+    )
+    later: tuple[list[int | None], ...] = tuple(  # columns that the sender did not know yet
+        [None] * rows for _ in spec.columns[len(columns) :]
     )
     return Block(
         kind=spec.kind,
@@ -193,7 +196,7 @@ def _unpack_block(message: BlockMessage) -> Block:
         t_us=[TimeUs(t_us) for t_us in unpack_present(message.t_us, rows)],
         window_s=_bounded(unpack_present(message.window_s, rows), _WINDOW_MAX_S, "window_s"),
         quality=_bounded(unpack_present(message.quality, rows), _QUALITY_MAX, "quality"),
-        columns=columns,
+        columns=columns + later,
     )
 
 

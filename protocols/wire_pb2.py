@@ -4,36 +4,39 @@
 # source: protocols/wire.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "protocols/wire.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'protocols/wire.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x14protocols/wire.proto\x12\x08\x65\x63lor.v1"\xaa\x01\n\x08\x45nvelope\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07gateway\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x0c\x12\x0c\n\x04lane\x18\x04 \x01(\r\x12\x0b\n\x03seq\x18\x05 \x01(\x04\x12\x12\n\ncreated_us\x18\x06 \x01(\x03\x12\x13\n\x0brows_before\x18\x07 \x01(\x04\x12\x0c\n\x04rows\x18\x08 \x01(\r\x12\r\n\x05\x63rc32\x18\t \x01(\x07\x12\x0c\n\x04\x62ody\x18\n \x01(\x0c"\'\n\x04\x42ody\x12\x1f\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x0f.eclor.v1.Block"\xc5\x01\n\x05\x42lock\x12\x0c\n\x04kind\x18\x01 \x01(\r\x12\x0f\n\x07\x64\x65vices\x18\x02 \x03(\t\x12\x13\n\x0b\x64\x65vice_rows\x18\x03 \x03(\r\x12\x1e\n\x04t_us\x18\x04 \x01(\x0b\x32\x10.eclor.v1.Series\x12"\n\x08window_s\x18\x05 \x01(\x0b\x32\x10.eclor.v1.Series\x12!\n\x07quality\x18\x06 \x01(\x0b\x32\x10.eclor.v1.Series\x12!\n\x07\x63olumns\x18\x07 \x03(\x0b\x32\x10.eclor.v1.Series"_\n\x06Series\x12\r\n\x05start\x18\x01 \x01(\x12\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\r\n\x05\x64\x65lta\x18\x03 \x03(\x12\x12\x0c\n\x04runs\x18\x04 \x03(\r\x12\r\n\x05words\x18\x05 \x03(\t\x12\x0c\n\x04word\x18\x06 \x03(\rb\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protocols/wire.proto\x12\x08\x65\x63lor.v1\"\xaa\x01\n\x08\x45nvelope\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07gateway\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x0c\x12\x0c\n\x04lane\x18\x04 \x01(\r\x12\x0b\n\x03seq\x18\x05 \x01(\x04\x12\x12\n\ncreated_us\x18\x06 \x01(\x03\x12\x13\n\x0brows_before\x18\x07 \x01(\x04\x12\x0c\n\x04rows\x18\x08 \x01(\r\x12\r\n\x05\x63rc32\x18\t \x01(\x07\x12\x0c\n\x04\x62ody\x18\n \x01(\x0c\"\'\n\x04\x42ody\x12\x1f\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x0f.eclor.v1.Block\"\xc5\x01\n\x05\x42lock\x12\x0c\n\x04kind\x18\x01 \x01(\r\x12\x0f\n\x07\x64\x65vices\x18\x02 \x03(\t\x12\x13\n\x0b\x64\x65vice_rows\x18\x03 \x03(\r\x12\x1e\n\x04t_us\x18\x04 \x01(\x0b\x32\x10.eclor.v1.Series\x12\"\n\x08window_s\x18\x05 \x01(\x0b\x32\x10.eclor.v1.Series\x12!\n\x07quality\x18\x06 \x01(\x0b\x32\x10.eclor.v1.Series\x12!\n\x07\x63olumns\x18\x07 \x03(\x0b\x32\x10.eclor.v1.Series\"_\n\x06Series\x12\r\n\x05start\x18\x01 \x01(\x12\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\r\n\x05\x64\x65lta\x18\x03 \x03(\x12\x12\x0c\n\x04runs\x18\x04 \x03(\r\x12\r\n\x05words\x18\x05 \x03(\t\x12\x0c\n\x04word\x18\x06 \x03(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "protocols.wire_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protocols.wire_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_ENVELOPE"]._serialized_start = 35
-    _globals["_ENVELOPE"]._serialized_end = 205
-    _globals["_BODY"]._serialized_start = 207
-    _globals["_BODY"]._serialized_end = 246
-    _globals["_BLOCK"]._serialized_start = 249
-    _globals["_BLOCK"]._serialized_end = 446
-    _globals["_SERIES"]._serialized_start = 448
-    _globals["_SERIES"]._serialized_end = 543
+  DESCRIPTOR._loaded_options = None
+  _globals['_ENVELOPE']._serialized_start=35
+  _globals['_ENVELOPE']._serialized_end=205
+  _globals['_BODY']._serialized_start=207
+  _globals['_BODY']._serialized_end=246
+  _globals['_BLOCK']._serialized_start=249
+  _globals['_BLOCK']._serialized_end=446
+  _globals['_SERIES']._serialized_start=448
+  _globals['_SERIES']._serialized_end=543
 # @@protoc_insertion_point(module_scope)

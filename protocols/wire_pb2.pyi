@@ -125,7 +125,7 @@ class Block(_message.Message):
     def quality(self) -> Global___Series: ...
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Series]:
-        """in the order of the kind's declaration"""
+        """in the order of the kind's declaration; later ones may lack"""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ STREAM = Stream(GatewayId("cab-1"), Epoch(EPOCH), Lane.LIVE)
 # Two rows of lamp "a": level 50.0 %, then 49.8 %, at 60 s and 120 s after the epoch.
 # Block { kind: 1, devices: "a", device_rows: 2, t_us {start 60e6, step 60e6, delta 0 1},
 #         window_s {start 60, step 1}, quality {step 1},
-#         level_pct {start 500, step 2, delta 0 -1}, six empty columns {runs 0 2} }
+#         level_pct {start 500, step 2, delta 0 -1}, eleven empty columns {runs 0 2} }
 BLOCK = bytes.fromhex(
     "08 01"  # kind = 1
     "12 01 61"  # devices: "a"
@@ -27,9 +27,11 @@ BLOCK = bytes.fromhex(
     "32 02 10 01"  # quality: start 0, step 1
     "3a 09 08 e8 07 10 02 1a 02 00 01"  # level_pct: zigzag(500) = 1000, delta zigzag(-1) = 1
     + "3a 04 22 02 00 02"
-    * 6
+    * 11
 )
 BODY = b"\x0a" + bytes([len(BLOCK)]) + BLOCK
+OLDER = BLOCK[: -5 * 6]  # from a gateway that does not know the last five columns
+OLDER_BODY = b"\x0a" + bytes([len(OLDER)]) + OLDER
 
 
 def message(body: bytes) -> bytes:
@@ -56,6 +58,12 @@ def test_a_hand_written_message_is_read() -> None:
         ("a", 60_000_000, 50.0),
         ("a", 120_000_000, 49.8),
     ]
+
+
+def test_a_message_of_an_older_gateway_lacks_the_columns_it_does_not_know() -> None:
+    rows = list(decode(message(zstandard.ZstdCompressor().compress(OLDER_BODY))).readings())
+    assert [row.physical("level_pct") for row in rows] == [50.0, 49.8]
+    assert [row.physical("coverage_pct") for row in rows] == [None, None]
 
 
 def test_our_message_is_the_hand_written_one() -> None:

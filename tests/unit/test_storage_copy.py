@@ -36,10 +36,11 @@ def encoded(rows: Rows) -> bytes:
 def test_a_full_row_is_the_bytes_of_the_manual() -> None:
     row = reading(
         Kind.AMBIENT, DeviceId("box"), T_US, window_s=60, illuminance_lx=1.5,
-        temperature_c=-2.0, status=3,
+        temperature_c=-2.0, status=3, temperature_min_c=-2.5, temperature_max_c=-1.5,
+        coverage_pct=100,
     )  # fmt: skip
     assert encoded(table_rows(block(row), IDS)).hex(" ", 4) == bytes.fromhex(
-        "0007"  # fields
+        "000a"  # fields
         "00000008 0000000000000001"  # t, microseconds since 2000
         "00000004 00000007"  # device_id
         "00000004 0000003c"  # window_s
@@ -47,6 +48,9 @@ def test_a_full_row_is_the_bytes_of_the_manual() -> None:
         "00000004 3fc00000"  # illuminance_lx, float4
         "00000004 c0000000"  # temperature_c
         "00000002 0003"  # status
+        "00000004 c0200000"  # temperature_min_c
+        "00000004 bfc00000"  # temperature_max_c
+        "00000004 42c80000"  # coverage_pct
     ).hex(" ", 4)
 
 
@@ -56,8 +60,8 @@ def test_a_null_is_a_length_of_minus_one_without_data() -> None:
         reading(Kind.AMBIENT, DeviceId("lamp"), T_US, window_s=60),
     ]
     sizes = sorted(memoryview(part).nbytes for part in encode(table_rows(block(*rows), IDS)))
-    full = 2 + 12 + 8 + 8 + 6 + 8 + 8 + 6
-    assert sizes == [full - 4 - 4 - 2, full - 4]
+    full = 2 + 12 + 8 + 8 + 6 + 8 + 8 + 6 + 3 * 8
+    assert sizes == [full - 4 - 4 - 2 - 3 * 4, full - 4 - 3 * 4]
 
 
 def test_a_text_row_is_the_bytes_of_the_manual() -> None:
@@ -121,8 +125,9 @@ def test_newest_takes_the_last_row_of_each_device() -> None:
 
 @pytest.mark.parametrize("value", [2**15, -(2**15) - 1])
 def test_a_number_that_numpy_would_wrap_is_refused(value: int) -> None:
-    row = reading(Kind.AMBIENT, DeviceId("box"), T_US)
-    wide = Reading(row.kind, row.device, row.t_us, 0, 0, (None, None, value))
+    row = reading(Kind.AMBIENT, DeviceId("box"), T_US, status=0)
+    values = tuple(value if known == 0 else known for known in row.values)
+    wide = Reading(row.kind, row.device, row.t_us, 0, 0, values)
     with pytest.raises(RowError, match="status outside"):
         table_rows(block(wide), IDS)
 
