@@ -1,16 +1,21 @@
-"""Samples become one row a device and window.
+"""Samples become one row a device and window, or one row for many windows that are alike.
 
 A state machine without clock, socket or file: samples and instants in, rows out. Windows are
-aligned to the epoch; a sample on the edge of two belongs to the one that ends there, because a
-counter read at 10:05:00 tells what passed before it. A row says what it covers: `t_us` is the real
-start of its coverage and `window_s` the real length, so a window cut by a start or a stop is a
-shorter row. The same (device, t_us) is never used twice, also not after the wall clock was set
-back: such a row begins some microseconds later and is marked CLOCK_UNSURE.
+aligned to the epoch, and so to the civil minute; a sample on the edge of two belongs to the one
+that ends there, because a counter read at 10:05:00 tells what passed before it. A row says what it
+covers: `t_us` is the real start of its coverage and `window_s` the real length, so a window cut by
+a start or a stop is a shorter row. The same (device, t_us) is never used twice, also not after the
+wall clock was set back: such a row begins some microseconds later and is marked CLOCK_UNSURE.
+
+Between two samples the older one holds (edge.holding); which windows get a row of their own is the
+device's report rule (edge.deadband).
 
 Invariants, each with a property test:
 - the counts of all rows of a counter add up to the change of its total, gaps and restarts included;
 - no two rows of a device share `t_us`;
-- a row comes out only if something was measured; windows without are counted.
+- a row comes out only if something was measured; windows without are counted;
+- means and energy do not depend on how a stretch is split into polls and windows;
+- with or without a deadband the rows cover the same time.
 
 What must survive a restart is in `state()`: store it in the transaction that stores the rows
 returned so far, and hand it to the next `Aggregator`.
@@ -25,7 +30,9 @@ from edge import field_events as events
 from edge.columns import Feed, Gathered, feeds_of, passage_counts
 from edge.config_devices import DeviceSettings
 from edge.counters import CounterEvent, CounterTracker, rule_of
-from edge.sampling import Sample
+from edge.deadband import Reports, Stretch
+from edge.sampling import Number, Sample
+from edge.signals import Signals
 from protocols.batch import Reading, reading
 from protocols.ids import DeviceId
 from protocols.quantities import Kind, Quality, Role
@@ -39,6 +46,7 @@ class AggregationHealth:
     """What happened that no row shows."""
 
     windows_empty: int = 0
+    windows_unchanged: int = 0
     unknown_devices: int = 0
     clock_steps: int = 0
     counter_events: Counter[CounterEvent] = field(default_factory=Counter)
@@ -118,6 +126,8 @@ class _Device:
         self._counted: dict[str, int] = dict(saved.get("counted", {}))
         self._closed = 0
         self._trackers = self._restored(saved.get("counters", {}))
+        self._signals = Signals(settings, self._feeds, saved.get("signals", {}))
+        self._channels = self._made_channels()
         counted_us = (tracker.seen_us for _, tracker in self._trackers.values())
         self._seen_us = max(self._covered_us or 0, *counted_us, 0)
         if started_us < self._seen_us:
@@ -134,6 +144,26 @@ class _Device:
             if feed.column.role is Role.COUNTER
         }
 
+    def _made_channels(self) -> list[tuple[tuple[Feed, ...], Reports]]:
+        """What is reported together: all of a device, or each point of a device of samples."""
+        device, kind = self._settings, self._settings.profile.kind
+        together = [(feed,) for feed in self._feeds] if kind is Kind.SAMPLE else [self._feeds]
+        return [
+            (
+                feeds,
+                Reports(
+                    kind,
+                    silence_s=device.max_silence_s,
+                    bands={
+                        feed.column.name: device.deadband[feed.point.name]
+                        for feed in feeds
+                        if feed.point.name in device.deadband
+                    },
+                ),
+            )
+            for feeds in together
+        ]
+
     @property
     def _step_us(self) -> int:
         return self._settings.window_s * US_PER_S
@@ -144,11 +174,12 @@ class _Device:
             "rewinds": self._rewinds,
             "counted": dict(self._counted),
             "counters": {name: tracker.state() for name, (_, tracker) in self._trackers.items()},
+            "signals": self._signals.state(),
         }
 
     def add(self, sample: Sample) -> None:
         window = self._window_at(sample.t_us)
-        window.gathered.add(sample, self._feeds)
+        self._signals.take(sample, window.gathered, window.start_us)
         for name, (feed, tracker) in self._trackers.items():
             raw = sample.values.get(name)
             if raw is not None:
@@ -183,6 +214,8 @@ class _Device:
 
     def _set_back(self, t_us: int) -> None:
         """The wall clock was set back to `t_us`: cover this time again, under other instants."""
+        self._flush()
+        self._signals.forget()
         self._rewinds += 1
         self._health.clock_steps += 1
         self._origin_us = self._seen_us = t_us
@@ -199,6 +232,7 @@ class _Device:
             # the microseconds, where neither a window nor an earlier time has them.
             window.t_us += self._rewinds % 1_000 - start_us % 1_000
             window.clock_unsure = True
+        self._signals.elapse(start_us, None)  # what held in a time without samples has no row
         return window
 
     def close_due(self, now_us: int) -> list[Reading]:
@@ -211,6 +245,7 @@ class _Device:
     def close_all(self, now_us: int) -> list[Reading]:
         if self._window:
             self._close(min(max(now_us, self._window.start_us), self._window.end_us))
+        self._flush()
         ready, self._ready = self._ready, []
         return ready
 
@@ -222,39 +257,73 @@ class _Device:
         self._due_us, self._closed = following, 0
 
     def _close(self, end_us: int) -> None:
-        """Make the row of the open window, which ends at `end_us`."""
+        """Make the rows of the open window, which ends at `end_us`."""
         window, self._window = self._window, None
-        if window is None or not window.gathered.measured:
+        if window is None:
+            return
+        self._signals.elapse(end_us, window.gathered)
+        if not window.gathered.measured:
             return
         self._declare_gap(window)
-        length_us = end_us - window.start_us
-        quality = window.gathered.quality(length_us, round(self._settings.interval_s * US_PER_S))
+        self._report(window, end_us)
+        self._closed += 1
+        end_us = max(end_us, window.t_us + 1)  # a window without length has used its instant too
+        self._origin_us = max(self._origin_us, end_us)
+        self._covered_us = max(self._covered_us or end_us, end_us)
+
+    def _quality(self, window: _Window, length_us: int) -> Quality:
+        quality = window.gathered.quality(length_us)
         if window.clock_unsure:
             quality |= Quality.CLOCK_UNSURE
         if window.rebased:
             quality |= Quality.COUNTER_RESET
         if any(tracker.suspicious for _, tracker in self._trackers.values()):
             quality |= Quality.SUSPECT
-        self._emit(window.t_us, window.gathered, length_us, quality)
-        self._closed += 1
-        end_us = max(end_us, window.t_us + 1)  # a window without length has used its instant too
-        self._origin_us = max(self._origin_us, end_us)
-        self._covered_us = max(self._covered_us or end_us, end_us)
+        if self._signals.energy:
+            quality |= Quality.SUBSTITUTED
+        return quality
 
-    def _emit(self, t_us: int, gathered: Gathered, length_us: int, quality: Quality) -> None:
-        if self._settings.profile.kind is Kind.SAMPLE:
-            for feed in self._feeds:
-                value = gathered.value(feed)
-                if value is not None:
-                    row = {"point": feed.point.name, "value": value}
-                    self._row(t_us, length_us, quality, row)
-            return
+    def _report(self, window: _Window, end_us: int) -> None:
+        """Hand the window to the report rule of each channel, and emit what is to be sent."""
         totals = self._totals()
-        values: dict[str, Any] = gathered.values(self._feeds) | totals
+        counts: dict[str, int] = {}
         if self._settings.profile.kind is Kind.PASSAGE:
-            values |= passage_counts(self._counted, totals)
+            counts = passage_counts(self._counted, totals)
         self._counted |= totals
-        self._row(t_us, length_us, quality, values)
+        for feeds, reports in self._channels:
+            stretch = Stretch(
+                window.t_us,
+                window.start_us,
+                end_us,
+                self._quality(window, end_us - window.start_us),
+                window.gathered.only(feeds),
+                totals,
+                counts,
+            )
+            if values := self._measured(stretch, feeds):
+                ready = reports.take(stretch, values)
+                self._health.windows_unchanged += all(sent is not stretch for sent in ready)
+                self._emit(feeds, ready)
+
+    def _measured(self, stretch: Stretch, feeds: tuple[Feed, ...]) -> dict[str, Number]:
+        """The columns of the row of `stretch`; none for a point of samples that was not read."""
+        kind = self._settings.profile.kind
+        values = stretch.gathered.values(feeds, kind, stretch.length_us)
+        if kind is Kind.SAMPLE and "value" not in values:
+            return {}
+        return values | stretch.totals | stretch.counts
+
+    def _emit(self, feeds: tuple[Feed, ...], stretches: Iterable[Stretch]) -> None:
+        for stretch in stretches:
+            values: dict[str, Any] = {**self._measured(stretch, feeds)}
+            if self._settings.profile.kind is Kind.SAMPLE:
+                values["point"] = feeds[0].point.name
+            self._row(stretch.t_us, stretch.length_us, stretch.quality, values)
+
+    def _flush(self) -> None:
+        """Emit the unchanged windows that wait."""
+        for feeds, reports in self._channels:
+            self._emit(feeds, reports.flush())
 
     def _declare_gap(self, window: _Window) -> None:
         """Passages between the last row and this window belong to neither: a row of their own."""
@@ -264,17 +333,19 @@ class _Device:
         counts = passage_counts(self._counted, window.first_totals)
         if covered_us >= window.start_us or not any(counts.values()):
             return
+        self._flush()
         quality = Quality.PARTIAL | Quality.SUSPECT
-        values: dict[str, Any] = {**window.first_totals, **counts}
+        values: dict[str, Any] = {**window.first_totals, **counts, "coverage_pct": 0}
         self._row(covered_us, window.start_us - covered_us, quality, values)
         self._counted |= window.first_totals
 
     def _totals(self) -> dict[str, int]:
-        return {
+        counted = {
             feed.column.name: tracker.total
             for feed, tracker in self._trackers.values()
             if tracker.total is not None
         }
+        return counted | self._signals.energy
 
     def _row(self, t_us: int, length_us: int, quality: Quality, values: Mapping[str, Any]) -> None:
         window_s = max(1, round(length_us / US_PER_S))

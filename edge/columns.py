@@ -1,19 +1,24 @@
-"""The samples of one window become the values of one row: how each column is filled.
+"""What the samples of a stretch of time say, and the columns of the row made of it.
 
-Gauges: mean of what lies in the column's physical range. States: the latest value. Flags: the bits
-seen at any time. Counters: the normalised total at the end. The result does not depend on the order
-in which samples of one moment arrive: sums are kept in whole numbers, a thousandth of the column's
-resolution.
+Gauges: mean over the time that each value held, lowest, highest and last. States: the latest value.
+Flags: the bits seen at any time. Coverage: how long the last poll had been a good one. Counters are
+kept elsewhere. Sums are whole numbers, a thousandth of the column's resolution times microseconds,
+so the result depends neither on the order in which samples of one moment arrive nor on where a
+stretch is cut: two stretches merge into what one would have been.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from edge.sampling import Number, Sample, polled_points
+from edge.sampling import Number, polled_points
 from protocols.profile_model import Point, Profile
 from protocols.quantities import KINDS, Column, Kind, Quality, Role
 
 _FINER = 1_000
+"""Units a resolution step of the column is divided into, so that a mean is finer than a step."""
+
+_FULL = 0.9
+"""Coverage below which a row is PARTIAL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,16 @@ class Feed:
 
     point: Point
     column: Column
+
+    @property
+    def is_gauge(self) -> bool:
+        return self.column.role is Role.GAUGE
+
+    def scaled(self, value: float) -> int:
+        return round(value * self.column.factor * _FINER)
+
+    def physical(self, scaled: float) -> float:
+        return scaled / (self.column.factor * _FINER)
 
 
 def feeds_of(profile: Profile) -> tuple[Feed, ...]:
@@ -34,79 +49,151 @@ def feeds_of(profile: Profile) -> tuple[Feed, ...]:
 
 
 @dataclass(slots=True)
-class _Mean:
-    """Sum of values in a thousandth of the column's resolution."""
+class Gauge:
+    """A gauge over a stretch; values in units of `Feed.scaled`."""
 
-    total: int = 0
-    count: int = 0
+    lowest: int
+    highest: int
+    last: int
+    last_us: int
+    integral: int = 0
+    held_us: int = 0
+
+    def hold(self, value: int, held_us: int) -> None:
+        """`value` was shown for `held_us`."""
+        self.integral += value * held_us
+        self.held_us += held_us
+        self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
+
+    def see(self, value: int, t_us: int) -> None:
+        """A sample at `t_us`."""
+        self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
+        self.last_us, self.last = max((self.last_us, self.last), (t_us, value))
+
+    def merge(self, later: "Gauge") -> None:
+        self.integral += later.integral
+        self.held_us += later.held_us
+        self.lowest = min(self.lowest, later.lowest)
+        self.highest = max(self.highest, later.highest)
+        self.last_us, self.last = max((self.last_us, self.last), (later.last_us, later.last))
+
+    @property
+    def mean(self) -> float:
+        """Weighted by time; the last sample where none held for any time."""
+        return self.integral / self.held_us if self.held_us else float(self.last)
 
 
 @dataclass(slots=True)
 class Gathered:
-    """Everything the samples of one window said, by point; counters are kept elsewhere."""
+    """Everything said of a stretch, by point."""
 
-    good: int = 0
+    covered_us: int = 0
     failed: int = 0
     measured: bool = False
     out_of_range: bool = False
-    _means: dict[str, _Mean] = field(default_factory=dict)
+    gauges: dict[str, Gauge] = field(default_factory=dict)
     _latest: dict[str, tuple[int, float]] = field(default_factory=dict)
     _flags: dict[str, int] = field(default_factory=dict)
 
-    def add(self, sample: Sample, feeds: tuple[Feed, ...]) -> None:
-        """Take the gauges, states and flags of `sample`."""
-        if sample.ok:
-            self.good += 1
-        else:
-            self.failed += 1
-        self.measured |= sample.ok or any(value is not None for value in sample.values.values())
-        for feed in feeds:
-            value = sample.values.get(feed.point.name)
-            if value is not None and feed.column.role is not Role.COUNTER:
-                self._take(feed, value, sample.t_us)
+    def hold(self, name: str, value: int, held_us: int, t_us: int) -> None:
+        """Gauge `name` showed `value` for `held_us` until `t_us`."""
+        if held_us:
+            self._gauge(name, value, t_us - held_us).hold(value, held_us)
 
-    def _take(self, feed: Feed, value: float, t_us: int) -> None:
-        column, name = feed.column, feed.point.name
-        if not column.lo <= value <= column.hi:
-            self.out_of_range = True
-        elif column.role is Role.FLAGS:
+    def see(self, feed: Feed, value: float, t_us: int) -> None:
+        """A sample of a gauge, state or flag, which is in its column's range."""
+        name = feed.point.name
+        if feed.column.role is Role.FLAGS:
             self._flags[name] = self._flags.get(name, 0) | _bits(feed.point, value)
-        elif column.role is Role.STATE:
+        elif feed.column.role is Role.STATE:
             self._latest[name] = max(self._latest.get(name, (t_us, value)), (t_us, value))
         else:
-            mean = self._means.setdefault(name, _Mean())
-            mean.total += round(value * column.factor * _FINER)
-            mean.count += 1
+            scaled = feed.scaled(value)
+            self._gauge(name, scaled, t_us).see(scaled, t_us)
 
-    def values(self, feeds: tuple[Feed, ...]) -> dict[str, Number]:
-        """Value by column; a column that nothing fed is absent."""
-        values: dict[str, Number] = {}
-        for feed in feeds:
-            value = self.value(feed)
-            if value is not None:
-                known = values.get(feed.column.name)
-                both_flags = feed.column.role is Role.FLAGS and known is not None
-                values[feed.column.name] = int(known or 0) | int(value) if both_flags else value
-        return values
+    def only(self, feeds: tuple[Feed, ...]) -> "Gathered":
+        """The part that `feeds` said; time, failures and faults belong to every part."""
+        names = {feed.point.name for feed in feeds}
+        return Gathered(
+            self.covered_us,
+            self.failed,
+            self.measured,
+            self.out_of_range,
+            {name: gauge for name, gauge in self.gauges.items() if name in names},
+            {name: latest for name, latest in self._latest.items() if name in names},
+            {name: bits for name, bits in self._flags.items() if name in names},
+        )
 
-    def value(self, feed: Feed) -> Number:
-        """What `feed` brings to its column."""
-        name = feed.point.name
-        if mean := self._means.get(name):
-            return mean.total / (mean.count * feed.column.factor * _FINER)
-        if name in self._latest:
-            return self._latest[name][1]
-        return self._flags.get(name)
+    def merge(self, later: "Gathered") -> None:
+        """Make this the stretch up to the end of `later`, which follows it."""
+        self.covered_us += later.covered_us
+        self.failed += later.failed
+        self.measured |= later.measured
+        self.out_of_range |= later.out_of_range
+        for name, gauge in later.gauges.items():
+            self._gauge(name, gauge.last, gauge.last_us).merge(gauge)
+        self._latest |= later._latest
+        for name, bits in later._flags.items():
+            self._flags[name] = self._flags.get(name, 0) | bits
 
-    def quality(self, length_us: int, interval_us: int) -> Quality:
-        """PARTIAL below 90 % of the polls that fit in `length_us`, READ_ERRORS if any failed."""
-        expected = max(1, length_us // interval_us)
-        quality = Quality.PARTIAL if self.good < 0.9 * expected else Quality.GOOD
+    def quality(self, length_us: int) -> Quality:
+        """PARTIAL below 90 % coverage, READ_ERRORS if a poll failed, OUT_OF_RANGE."""
+        quality = Quality.GOOD
+        if self.covered_us < _FULL * length_us:
+            quality |= Quality.PARTIAL
         if self.failed:
             quality |= Quality.READ_ERRORS
         if self.out_of_range:
             quality |= Quality.OUT_OF_RANGE
         return quality
+
+    def values(self, feeds: tuple[Feed, ...], kind: Kind, length_us: int) -> dict[str, Number]:
+        """Value by column; a column that nothing fed is absent."""
+        values: dict[str, Number] = {}
+        for feed in feeds:
+            value = self._value(feed)
+            if value is not None:
+                known = values.get(feed.column.name)
+                both_flags = feed.column.role is Role.FLAGS and known is not None
+                values[feed.column.name] = int(known or 0) | int(value) if both_flags else value
+        for column in KINDS[kind].columns:
+            if column.role is Role.COVERAGE:
+                values[column.name] = coverage_pct(self.covered_us, length_us)
+            elif found := list(self._extremes(feeds, column)):
+                values[column.name] = min(found) if column.role is Role.MIN else max(found)
+        return values
+
+    def _value(self, feed: Feed) -> Number:
+        """What `feed` brings to its column."""
+        name = feed.point.name
+        if gauge := self.gauges.get(name):
+            return feed.physical(gauge.mean)
+        if name in self._latest:
+            return self._latest[name][1]
+        return self._flags.get(name)
+
+    def _extremes(self, feeds: tuple[Feed, ...], column: Column) -> Iterator[float]:
+        """What each gauge brings to a derived column."""
+        for feed in feeds:
+            gauge = self.gauges.get(feed.point.name) if feed.column.name in column.of else None
+            if gauge is not None:
+                yield feed.physical(_DERIVED[column.role](gauge))
+
+    def _gauge(self, name: str, value: int, t_us: int) -> Gauge:
+        """The gauge `name`, begun with `value` if it is new."""
+        return self.gauges.setdefault(name, Gauge(value, value, value, t_us))
+
+
+_DERIVED = {
+    Role.MIN: lambda gauge: gauge.lowest,
+    Role.MAX: lambda gauge: gauge.highest,
+    Role.LAST: lambda gauge: gauge.last,
+}
+
+
+def coverage_pct(covered_us: int, length_us: int) -> float:
+    """Share of a stretch in per cent; an instant is covered by the sample that made it."""
+    return 100.0 * min(1.0, covered_us / length_us) if length_us > 0 else 100.0
 
 
 def _bits(point: Point, value: float) -> int:
@@ -116,7 +203,7 @@ def _bits(point: Point, value: float) -> int:
     return point.flag if value else 0
 
 
-def passage_counts(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, Number]:
+def passage_counts(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
     """Counts between two sets of totals: `forward_total` gives `forward_count`."""
     return {
         column.removesuffix("_total") + "_count": total - before[column]

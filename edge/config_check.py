@@ -122,6 +122,14 @@ class Table:
         """Every table inside, by its name, as in [buses.line1]."""
         return {key: self.table(key) for key in self._data}
 
+    def names(self) -> list[str]:
+        """Every key that the file gives."""
+        return list(self._data)
+
+    def is_table(self, key: str) -> bool:
+        """Whether `key` holds a table of its own."""
+        return isinstance(self._data.get(key), dict)
+
     def close(self) -> None:
         """Report the keys that nothing asked for."""
         for key, value in self._data.items():

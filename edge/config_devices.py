@@ -2,14 +2,16 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.config_check import Table, suggestion
+from edge.config_reports import Deadband, read_reports
 from protocols.ids import DeviceId, IdError, device_id
 from protocols.profile import ProfileError, builtin, builtin_names, parse_profile
 from protocols.profile_model import Profile
+from protocols.time import US_PER_S
 
 MAX_DEVICES = 2_000
 """Devices of one gateway; a bus of 247 units behind each of 8 endpoints fits."""
@@ -26,7 +28,8 @@ class DeviceSettings:
 
     `unit` 0..247 (Modbus TCP devices without a serial line behind them often want 0 or 255 too),
     `index` places it in an indexed profile, `interval_s` is the poll period and `window_s` the
-    aggregation window, a divisor of 3600.
+    aggregation window, a divisor of 3600. `max_silence_s` above 0 is report by exception: a window
+    like the last row is not sent, for so long at most; `deadband` says by point what alike means.
     """
 
     id: DeviceId
@@ -36,6 +39,13 @@ class DeviceSettings:
     index: int
     interval_s: float
     window_s: int
+    max_silence_s: int = 0
+    deadband: Mapping[str, Deadband] = field(default_factory=dict, hash=False)
+
+    @property
+    def hold_us(self) -> int:
+        """How long a sample speaks for the time after it: the next poll may be a little late."""
+        return round(1.25 * self.interval_s * US_PER_S)
 
 
 def read_devices(root: Table, buses: Sequence[str], *, beside: Path) -> tuple[DeviceSettings, ...]:
@@ -93,12 +103,13 @@ def _expanded(table: Table, buses: Sequence[str], profiles: _Profiles) -> list[D
     interval_s = table.number("interval_s", 0.1, 3_600, default=10.0)
     window_s = _window(table, interval_s)
     profile = profiles.get(table)
+    silence_s, bands = read_reports(table, profile, window_s)
     indexes = _indexes(table, profile)
     ids = _ids(table, template, indexes)
     if profile is None:
         return []
     return [
-        DeviceSettings(name, bus, unit, profile, index, interval_s, window_s)
+        DeviceSettings(name, bus, unit, profile, index, interval_s, window_s, silence_s, bands)
         for name, index in zip(ids, indexes, strict=False)
     ]
 

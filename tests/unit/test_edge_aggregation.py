@@ -1,6 +1,9 @@
 """Samples become rows that say what they cover, and how far to trust them."""
 
+import dataclasses
 import json
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,7 +14,7 @@ from protocols.batch import Reading
 from protocols.ids import DeviceId
 from protocols.profile import builtin, parse_profile
 from protocols.quantities import Quality
-from protocols.time import US_PER_S, TimeUs
+from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 
 T0 = 1_767_225_600 * US_PER_S  # 2026-01-01T00:00:00Z, the start of an hour
 GATE = DeviceSettings(DeviceId("gate"), "b", 1, builtin("eclor-gate"), 0, 10.0, 60)
@@ -54,9 +57,12 @@ def test_a_window_holds_mean_last_total_and_flags() -> None:
     ]
     (row,) = rows_of(samples, end=61)
     assert (row.t_us, row.window_s, row.quality) == (T0, 60, Quality.GOOD)
-    assert row.physical("level_pct") == 60.0
+    assert row.physical("level_pct") == 57.5  # 50 for 25 s, 60 for 30 s, 80 for 5 s
+    assert (row.physical("level_min_pct"), row.physical("level_max_pct")) == (50.0, 80.0)
     assert row.physical("target_pct") == 95.0
-    assert row.physical("power_w") == 42.5
+    assert row.physical("power_w") == 42.1  # 40 for 15 s, 41 to 44 for 10 s each, 45 for 5 s
+    assert (row.physical("power_min_w"), row.physical("power_max_w")) == (40.0, 45.0)
+    assert row.physical("coverage_pct") == 100.0
     assert row.physical("energy_wh") == 505
     assert row.physical("status") == 5
     assert row.physical("voltage_v") is None
@@ -71,12 +77,27 @@ def test_a_window_closes_only_after_its_end() -> None:
     assert row.physical("forward_count") == 3
 
 
-def test_less_than_ninety_percent_of_the_polls_is_partial() -> None:
+def test_a_row_that_samples_cover_less_than_ninety_percent_of_is_partial() -> None:
     full = [gate(5 + 10 * n, n) for n in range(6)]
     (row,) = rows_of(full, end=61)
-    assert row.quality == Quality.GOOD
-    (row,) = rows_of(full[:5], end=61)
-    assert row.quality == Quality.PARTIAL
+    assert (row.quality, row.physical("coverage_pct")) == (Quality.GOOD, 100.0)
+    (row,) = rows_of([*full[:2], *full[3:]], end=61)  # 7.5 s beyond what a sample holds
+    assert (row.quality, row.physical("coverage_pct")) == (Quality.PARTIAL, 87.5)
+
+
+def test_a_value_that_is_held_from_the_window_before_counts_for_the_time_it_holds() -> None:
+    first, second = rows_of([lamp(55, power=10.0), lamp(65, power=40.0)], end=121)
+    assert first.physical("power_w") == 10.0
+    # 10 W for 5 s, 40 W for the 12.5 s that a sample of every 10 s may hold
+    assert second.physical("power_w") == round((10 * 5 + 40 * 12.5) / 17.5, 1)
+    assert second.physical("power_min_w") == 10.0
+    assert second.physical("coverage_pct") == round(100 * 17.5 / 60, 1)
+
+
+def test_a_failed_poll_ends_what_the_last_good_one_held() -> None:
+    samples = [gate(5, 1), failed(GATE, 15), gate(25, 2), gate(35, 2), gate(45, 2), gate(55, 2)]
+    (row,) = rows_of(samples, end=61)
+    assert row.physical("coverage_pct") == round(100 * 50 / 60, 1)
 
 
 def test_failed_polls_are_marked_and_bring_no_number() -> None:
@@ -98,7 +119,8 @@ def test_a_device_without_a_good_sample_yields_no_row_but_is_counted() -> None:
 def test_a_value_outside_its_range_is_left_out_of_the_mean() -> None:
     samples = [lamp(5, power=40.0), lamp(15, power=60_000.0), lamp(25, power=42.0)]
     (row,) = rows_of(samples, end=61)
-    assert row.physical("power_w") == 41.0
+    assert row.physical("power_w") == 40.9  # 40 W for 15 s, nothing for 10 s, 42 W for 12.5 s
+    assert row.physical("power_max_w") == 42.0
     assert row.quality & Quality.OUT_OF_RANGE
 
 
@@ -188,9 +210,10 @@ def test_a_sample_profile_gives_a_row_a_point() -> None:
     aggregator.add(Sample(sensor.id, at(5), {"noise_db": 50, "wind_ms": 3.5}, ok=True))
     aggregator.add(Sample(sensor.id, at(15), {"noise_db": 51, "wind_ms": None}, ok=True))
     rows = aggregator.close_due(at(61))
-    assert [(row.physical("point"), row.physical("value")) for row in rows] == [
-        ("noise_db", 50.5),
-        ("wind_ms", 3.5),
+    columns = ("point", "value", "value_min", "value_max", "value_last")
+    assert [tuple(row.physical(column) for column in columns) for row in rows] == [
+        ("noise_db", pytest.approx((50 * 15 + 51 * 12.5) / 27.5, abs=1e-6), 50, 51, 51),
+        ("wind_ms", 3.5, 3.5, 3.5, 3.5),
     ]
 
 
@@ -201,8 +224,34 @@ def test_every_built_in_profile_can_be_aggregated(kind: str) -> None:
     values: dict[str, Number] = {point.name: 1 for point in device.profile.points}
     aggregator.add(Sample(device.id, at(5), values, ok=True))
     (row,) = aggregator.close_all(at(10))
-    fed = {point.column for point in device.profile.points if point.column}
+    fed = {"coverage_pct"} | {point.column for point in device.profile.points if point.column}
     assert all(row.physical(column) is not None for column in fed)
+
+
+PARIS = ZoneInfo("Europe/Paris")
+# 2026-03-29, 02:00 becomes 03:00; 2026-10-25, 03:00 becomes 02:00.
+DST_NIGHTS = [datetime(2026, 3, 28, 23, tzinfo=UTC), datetime(2026, 10, 24, 22, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("night", DST_NIGHTS)
+@pytest.mark.parametrize("window_s", [60, 300, 900, 3_600])
+def test_windows_are_those_of_the_civil_clock_in_both_dst_nights(
+    night: datetime, window_s: int
+) -> None:
+    device = dataclasses.replace(LAMP, window_s=window_s, interval_s=60.0)
+    start_us = from_datetime(night)
+    aggregator = Aggregator([device], started_us=start_us)
+    rows: list[Reading] = []
+    for minute in range(6 * 60):
+        t_us = TimeUs(start_us + (60 * minute + 30) * US_PER_S)
+        rows += aggregator.close_due(t_us)
+        aggregator.add(Sample(device.id, t_us, {"power": 40.0}, ok=True))
+    rows += aggregator.close_due(start_us + 6 * 3_600 * US_PER_S + 1)
+    assert len(rows) == 6 * 3_600 // window_s  # no window is missing, none stands twice
+    for row in rows:
+        local = to_datetime(row.t_us).astimezone(PARIS)
+        assert (local.minute * 60 + local.second) % window_s == 0
+        assert (row.window_s, row.quality) == (window_s, Quality.GOOD)
 
 
 SENSOR = """

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import EdgeConfig, load
+from edge.config_reports import Deadband
 from edge.errors import ConfigFaults, Fault
 
 GOOD = """
@@ -204,3 +205,41 @@ def test_the_password_comes_from_a_systemd_credential(tmp_path: Path, good: str)
     config = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path))
     assert config.uplink.password == "s3cret"
     assert "s3cret" not in repr(config)
+
+
+def test_a_silence_and_its_deadbands_are_read(tmp_path: Path, good: str) -> None:
+    text = (
+        good
+        + """max_silence_s = 900
+[devices.deadband]
+power = 0.5
+voltage = { absolute = 1, relative_pct = 2 }
+"""
+    )
+    lamp = read(tmp_path, text).devices[-1]
+    assert lamp.max_silence_s == 900
+    assert lamp.deadband == {"power": Deadband(0.5), "voltage": Deadband(1, 0.02)}
+    assert read(tmp_path, good).devices[-1].max_silence_s == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "said"),
+    [
+        ("max_silence_s = 1000", "max_silence_s", "does not divide an hour"),
+        ("max_silence_s = 120", "max_silence_s", "whole windows of 300 s"),
+        ("deadband = { power = 1 }", "deadband", "no effect without max_silence_s"),
+        ("max_silence_s = 900\ndeadband = { powr = 1 }", "deadband.powr", "did you mean 'power'"),
+        ("max_silence_s = 900\ndeadband = { energy = 1 }", "deadband.energy", "no point"),
+        ("max_silence_s = 900\ndeadband = { power = -1 }", "deadband.power", "out of range"),
+        (
+            "max_silence_s = 900\ndeadband = { power = { relativ_pct = 1 } }",
+            "deadband.power.relativ_pct",
+            "did you mean 'relative_pct'",
+        ),
+    ],
+)
+def test_a_faulty_deadband_is_explained(
+    tmp_path: Path, good: str, lines: str, key: str, said: str
+) -> None:
+    fault = faults(tmp_path, good + lines)[f"devices[1].{key}"]
+    assert said in str(fault)
