@@ -8,21 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.edge_plan import plan
+from cli.edge_tools import trace as trace_tools
+from cli.edge_tools.options import CONFIG, FILE, EdgeFault
 
 if TYPE_CHECKING:
     from edge.config import EdgeConfig
     from edge.errors import ConfigFaults
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_CONFIG = click.option(
-    "--config", "file", type=_FILE, required=True, help="Settings of the gateway, TOML."
-)
-
-
-class EdgeFault(click.ClickException):
-    """Something the user can repair; exit code 2."""
-
-    exit_code = 2
 
 
 @click.group(name="edge")
@@ -34,12 +25,14 @@ def edge() -> None:
 
 
 edge.add_command(plan)
+edge.add_command(trace_tools.record)
+edge.add_command(trace_tools.replay)
 
 
 @edge.command()
-@_CONFIG
+@CONFIG
 @click.option(
-    "--backfill", "trace", type=_FILE, help="First store the rows of this trace, as history."
+    "--backfill", "trace", type=FILE, help="First store the rows of this trace, as history."
 )
 def run(*, file: Path, trace: Path | None) -> None:
     """Run the agent until SIGTERM or SIGINT.
@@ -58,7 +51,7 @@ def run(*, file: Path, trace: Path | None) -> None:
 
 
 @edge.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print faults and summary as JSON.")
 def check(*, file: Path, as_json: bool) -> None:
     """Explain every fault of the settings in FILE at once; exit 2 if there is one.
@@ -79,8 +72,8 @@ def check(*, file: Path, as_json: bool) -> None:
 
 
 @edge.command()
-@_CONFIG
-@click.option("--trace", type=_FILE, required=True, help="Recorded trace, JSON lines.")
+@CONFIG
+@click.option("--trace", type=FILE, required=True, help="Recorded trace, JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was read and stored as JSON.")
 def backfill(*, file: Path, trace: Path, as_json: bool) -> None:
     """Store the rows of a recorded trace in the outbox, as history.
@@ -156,14 +149,29 @@ def _approve(config: EdgeConfig, *, as_json: bool) -> None:
         }
         for bus in config.buses
     ]
+    sensors = by_bus(config.sensors)
+    brokers = [
+        {
+            "name": bus.name,
+            "devices": len(sensors.get(bus.name, ())),
+            "topics": len({t.topic for d in sensors.get(bus.name, ()) for t in d.topics}),
+        }
+        for bus in config.sensor_buses
+    ]
     if as_json:
         import json
 
         summary = {"ok": True, "faults": [], "gateway": config.gateway.id, "buses": buses}
+        if brokers:
+            summary["brokers"] = brokers
         click.echo(json.dumps(summary))
         return
     click.echo(f"gateway {config.gateway.id}: no fault found")
     for bus in buses:
         click.echo(
             f"  bus {bus['name']}: {bus['devices']} devices, {bus['requests_per_min']} requests/min"
+        )
+    for broker in brokers:
+        click.echo(
+            f"  bus {broker['name']}: {broker['devices']} devices, {broker['topics']} topics"
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge import events
 from edge.aggregation import Aggregator
-from edge.backfill import PROGRESS, Chunk, TraceReport, chunks
+from edge.backfill import PROGRESS, Chunk, chunks
 from edge.batching import LaneRule
 from edge.bus.field import Field
 from edge.bus.poller import level_point
@@ -30,9 +30,12 @@ from edge.executor import Executor, Place
 from edge.health import EVERY_S as HEALTH_EVERY_S
 from edge.health import health_row
 from edge.outbox import Outbox
+from edge.replay import Replay
 from edge.sender import Sender
+from edge.sensors.mqtt import Sensors
 from edge.state import state_document
 from edge.statedir import StateDir
+from edge.trace import TraceReport
 from edge.uplink import Uplink
 from edge.watchdog import Notify, Watchdog
 from protocols.ids import DeviceId, Lane
@@ -76,12 +79,13 @@ class Agent:
         )
         self._committer.cycle()  # opens the outbox, if it can be had: the counters go on from it
         self._aggregator = Aggregator(
-            config.devices,
+            config.measured,
             started_us=clock.now_us(),
             state=json.loads(self._committer.document(COUNTERS) or b"{}"),
         )
         self._plans = Plans(config.gateway.state_dir, config.gateway.id)
         self._field = Field(config.buses, config.devices, clock=clock, emit=self._aggregator.add)
+        self._sources = self._made_sources()
         self._executor = self._made_executor()
         self._uplink = Uplink(
             config.uplink,
@@ -121,6 +125,7 @@ class Agent:
             "field": self._field.run() if self._config.buses else _idle(),
             "lights": self._executor.run(),
         }
+        work |= {f"bus {source.name}": source.run() for source in self._sources}
         if self._watchdog is not None:
             work["watchdog"] = self._feed(self._watchdog)
         if trace is not None:
@@ -177,7 +182,7 @@ class Agent:
 
     async def _backfill(self, trace: Path) -> None:
         report = TraceReport()
-        devices, progress = self._config.devices, self._committer.document(PROGRESS)
+        devices, progress = self._config.measured, self._committer.document(PROGRESS)
         try:
             for chunk in chunks(devices, trace, progress=progress, report=report):
                 await self._store_history(chunk)
@@ -237,6 +242,32 @@ class Agent:
             clock_sure=trust.sure,
             emit=self._committer.add,
         )
+
+    def _made_sources(self) -> list[Sensors | Replay]:
+        """Whatever brings samples beside the field bus."""
+        config, emit = self._config, self._aggregator.add
+        sensors = [
+            Sensors(
+                bus,
+                [device for device in config.sensors if device.bus == bus.name],
+                gateway=config.gateway.id,
+                clock=self._clock,
+                emit=emit,
+                polls=self._field.counters(bus.name),
+            )
+            for bus in config.sensor_buses
+        ]
+        replays = [
+            Replay(
+                bus,
+                [device for device in config.replayed if device.bus == bus.name],
+                clock=self._clock,
+                emit=emit,
+                polls=self._field.counters(bus.name),
+            )
+            for bus in config.replay_buses
+        ]
+        return [*sensors, *replays]
 
     def _made_watchdog(self, timeout_s: float | None) -> Watchdog | None:
         if timeout_s is None:

@@ -1,9 +1,7 @@
 """A recorded trace becomes the rows that the agent would have made of it.
 
-A trace is JSON lines in ascending time, `{"t_us": 1767225600000000, "device": "lamp-00",
-"values": {"power": 41.5}}`, values by point name in the unit of the point; an optional
-`"ok": false` marks a poll that failed. It is read line by line, whatever its length. A line that
-cannot be used is counted and reported with its number, and the rest goes on.
+The trace (edge.trace) must be in ascending time. Exchanges in it are decoded by the register maps
+of the devices.
 
 The rows go to the history lane of the outbox in chunks. How many of them are stored is written in
 the same transaction, so a backfill that was cut off, or is started twice, stores no row twice.
@@ -13,25 +11,20 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import msgspec
-
-from edge.aggregation import Aggregator
 from edge.config import EdgeConfig
 from edge.config_devices import DeviceSettings
 from edge.errors import TraceUnreadable
 from edge.outbox import Outbox
-from edge.sampling import Number, Sample
+from edge.replay import rows_of, samples
 from edge.statedir import StateDir
+from edge.trace import TraceReport
 from protocols.batch import Reading
-from protocols.ids import DeviceId, Lane, device_id
-from protocols.time import US_PER_S, Clock, TimeUs
-
-MAX_LINE = 65_536
-"""Longest line, in bytes; a device with 500 points needs a third of it."""
+from protocols.ids import DeviceId, Lane
+from protocols.time import US_PER_S, Clock
 
 PROGRESS = "backfill"
 """Document of the outbox that holds the rows stored so far, by trace."""
@@ -39,76 +32,9 @@ PROGRESS = "backfill"
 _CHUNK_ROWS = 5_000
 _TRACES_KNOWN = 16
 _FINGERPRINT_BYTES = 65_536
-_REPORTED = 20
 _LOOK_AHEAD = 50_000  # lines; a poll cycle of the largest gateway is 2,000
+_EARLIER_S = 3_600  # the first window of a trace is a whole one
 _WINDOWS_S = (1, 2, 3, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_200, 1_800, 3_600)
-
-
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    t_us: int
-    device: str
-    values: dict[str, int | float | None]
-    ok: bool = True
-
-
-@dataclass(slots=True)
-class TraceReport:
-    """What was read; `bad` are the first bad lines as (number, problem), `bad_lines` counts all."""
-
-    lines: int = 0
-    samples: int = 0
-    rows_stored: int = 0
-    rows_stored_before: int = 0
-    bad_lines: int = 0
-    bad: list[tuple[int, str]] = field(default_factory=list)
-
-    def refuse(self, problem: str) -> None:
-        """Count the current line as bad."""
-        self.bad_lines += 1
-        if len(self.bad) < _REPORTED:
-            self.bad.append((self.lines, problem))
-
-
-def read_trace(path: Path, report: TraceReport | None = None) -> Iterator[Sample]:
-    """The samples of `path` in their order; bad lines go to `report`. TraceUnreadable."""
-    report = report or TraceReport()
-    decoder = msgspec.json.Decoder(_Line)
-    last_us = 0
-    for text in _lines(path, report):
-        if text is None:
-            continue
-        try:
-            sample = _sample(decoder.decode(text), last_us)
-        except (msgspec.MsgspecError, ValueError) as exc:
-            report.refuse(str(exc))
-            continue
-        last_us = sample.t_us
-        report.samples += 1
-        yield sample
-
-
-def _lines(path: Path, report: TraceReport) -> Iterator[bytes | None]:
-    """Every line that is not blank; None for one that is too long, which is never held whole."""
-    try:
-        with path.open("rb") as file:
-            while text := file.readline(MAX_LINE):
-                report.lines += 1
-                if len(text) == MAX_LINE and not text.endswith(b"\n"):
-                    report.refuse(f"longer than {MAX_LINE} bytes")
-                    while (rest := file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
-                        pass
-                    yield None
-                elif text.strip():
-                    yield text
-    except OSError as exc:
-        raise TraceUnreadable(f"trace {path}: {exc.strerror}; check the path") from exc
-
-
-def _sample(line: _Line, last_us: int) -> Sample:
-    if line.t_us < last_us:
-        raise ValueError(f"t_us {line.t_us} is before the line above; sort the trace by time")
-    values: dict[str, Number] = dict(line.values)
-    return Sample(device_id(line.device), TimeUs(line.t_us), values, line.ok)
 
 
 def paced(devices: Iterable[DeviceSettings], path: Path) -> tuple[DeviceSettings, ...]:
@@ -120,7 +46,8 @@ def paced(devices: Iterable[DeviceSettings], path: Path) -> tuple[DeviceSettings
     """
     last: dict[DeviceId, int] = {}
     steps: dict[DeviceId, int] = {}
-    for sample in islice(read_trace(path), _LOOK_AHEAD):
+    devices = tuple(devices)
+    for sample in islice(samples(devices, path, TraceReport()), _LOOK_AHEAD):
         step = sample.t_us - last.get(sample.device, sample.t_us)
         if step > 0:
             steps[sample.device] = min(step, steps.get(sample.device, step))
@@ -137,27 +64,13 @@ def _paced(device: DeviceSettings, step_us: int | None) -> DeviceSettings:
     return dataclasses.replace(device, interval_s=interval_s, window_s=window_s)
 
 
-def replay(
+def rows(
     devices: Sequence[DeviceSettings], path: Path, report: TraceReport
 ) -> Iterator[list[Reading]]:
     """The rows of the trace, a list whenever windows end, the rest at its end."""
-    aggregator: Aggregator | None = None
-    now_us = 0
-    known = {device.id for device in devices}
     at_pace = paced(devices, path)
-    for sample in read_trace(path, report):
-        if sample.device not in known:
-            report.refuse(f"device {sample.device} is not in the configuration")
-            continue
-        if aggregator is None:
-            aggregator = Aggregator(at_pace, started_us=sample.t_us - 3_600 * US_PER_S)
-        if sample.t_us > now_us:
-            now_us = sample.t_us
-            if rows := aggregator.close_due(now_us):
-                yield rows
-        aggregator.add(sample)
-    if aggregator and (rows := aggregator.close_all(now_us)):
-        yield rows
+    told = samples(at_pace, path, report)
+    return rows_of(at_pace, told, earlier_s=_EARLIER_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +90,8 @@ def chunks(
     """
     stored = _Progress(progress, path)
     report.rows_stored_before = stored.rows
-    rows = (row for rows in replay(devices, path, report) for row in rows)
-    fresh = islice(rows, stored.rows, None)
+    every = (row for some in rows(devices, path, report) for row in some)
+    fresh = islice(every, stored.rows, None)
     while chunk := list(islice(fresh, _CHUNK_ROWS)):
         yield Chunk(chunk, stored.advanced(len(chunk)))
         report.rows_stored += len(chunk)
@@ -199,7 +112,7 @@ def backfill(config: EdgeConfig, path: Path, *, clock: Clock) -> TraceReport:
             now_us=clock.now_us(),
         )
         try:
-            return _stored(config.devices, path, outbox, clock)
+            return _stored(config.measured, path, outbox, clock)
         finally:
             outbox.close()
     finally:

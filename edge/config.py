@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from edge.config_buses import NO_MODBUS, read_bus
 from edge.config_buses import BusSettings as BusSettings
-from edge.config_buses import read_bus
 from edge.config_check import Table
 from edge.config_devices import DeviceSettings as DeviceSettings
 from edge.config_devices import read_devices
@@ -58,6 +58,24 @@ class OutboxSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SensorBus:
+    """A local MQTT broker with sensors; at most `max_waiting` of its messages wait."""
+
+    name: str
+    link: UplinkSettings
+    max_waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayBus:
+    """A recorded trace in the place of a bus, told `speed` times as fast as it was recorded."""
+
+    name: str
+    trace: Path
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
 class LightingSettings:
     """What the lamps do with no valid plan at all: level while the sun is below elevation."""
 
@@ -67,7 +85,7 @@ class LightingSettings:
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
-    """Everything the agent was told."""
+    """Everything the agent was told; `devices` are on `buses`, the others on theirs."""
 
     gateway: GatewaySettings
     uplink: UplinkSettings
@@ -75,6 +93,15 @@ class EdgeConfig:
     buses: tuple[BusSettings, ...]
     devices: tuple[DeviceSettings, ...]
     lighting: LightingSettings
+    sensor_buses: tuple[SensorBus, ...] = ()
+    sensors: tuple[DeviceSettings, ...] = ()
+    replay_buses: tuple[ReplayBus, ...] = ()
+    replayed: tuple[DeviceSettings, ...] = ()
+
+    @property
+    def measured(self) -> tuple[DeviceSettings, ...]:
+        """Every device, however it is read."""
+        return self.devices + self.sensors + self.replayed
 
 
 def load(
@@ -89,13 +116,33 @@ def load(
     if not in_service:
         environ = {"STATE_DIRECTORY": tempfile.gettempdir(), **environ}
     root = Table(_parse(path), "", file=str(path), faults=faults)
+    gateway = _gateway(root.table("gateway", required=True), environ)
+    uplink = _uplink(root.table("uplink", required=True), environ, in_service=in_service)
+    tables = root.table("buses").named_tables()
+    kinds = {name: str(table.peek("type")) for name, table in tables.items()}
+    devices = read_devices(root, kinds, beside=path.parent)
+
+    def on(wanted: str) -> tuple[DeviceSettings, ...]:
+        return tuple(device for device in devices if kinds.get(device.bus) == wanted)
+
     config = EdgeConfig(
-        gateway=_gateway(root.table("gateway", required=True), environ),
-        uplink=_uplink(root.table("uplink", required=True), environ, in_service=in_service),
+        gateway=gateway,
+        uplink=uplink,
         outbox=_outbox(root.table("outbox")),
-        buses=(buses := _buses(root.table("buses"))),
-        devices=read_devices(root, [bus.name for bus in buses], beside=path.parent),
+        buses=tuple(
+            read_bus(name, table) for name, table in tables.items() if kinds[name] not in NO_MODBUS
+        ),
+        devices=tuple(device for device in devices if kinds.get(device.bus) not in NO_MODBUS),
         lighting=_lighting(root.table("lighting")),
+        sensor_buses=tuple(
+            _sensor_bus(name, tables[name], environ, in_service=in_service)
+            for name in _of(kinds, "mqtt")
+        ),
+        sensors=on("mqtt"),
+        replay_buses=tuple(
+            _replay_bus(name, tables[name], path.parent) for name in _of(kinds, "replay")
+        ),
+        replayed=on("replay"),
     )
     root.close()
     if faults:
@@ -199,8 +246,27 @@ def _outbox(table: Table) -> OutboxSettings:
     return settings
 
 
-def _buses(table: Table) -> tuple[BusSettings, ...]:
-    return tuple(read_bus(name, entry) for name, entry in table.named_tables().items())
+def _of(kinds: Mapping[str, str], wanted: str) -> list[str]:
+    return [name for name, kind in kinds.items() if kind == wanted]
+
+
+def _sensor_bus(
+    name: str, table: Table, environ: Mapping[str, str], *, in_service: bool
+) -> SensorBus:
+    table.text("type")
+    max_waiting = table.integer("max_waiting", 1, 100_000, default=1_000)
+    link = _uplink(table, environ, in_service=in_service)  # closes the table
+    return SensorBus(name, link, max_waiting)
+
+
+def _replay_bus(name: str, table: Table, beside: Path) -> ReplayBus:
+    table.text("type")
+    text = table.text("trace", remedy="name the recorded trace, a file beside this one")
+    if text and not (beside / text).is_file():
+        table.fault("trace", text, "is not a file", "name a trace made by `eclor edge record`")
+    bus = ReplayBus(name, beside / text, table.number("speed", 0.01, 1_000_000, default=1.0))
+    table.close()
+    return bus
 
 
 def _lighting(table: Table) -> LightingSettings:

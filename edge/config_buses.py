@@ -9,6 +9,8 @@ Medium = Literal["tcp", "rtu", "rtu-over-tcp"]
 Parity = Literal["none", "even", "odd"]
 
 MEDIA: tuple[Medium, ...] = ("tcp", "rtu", "rtu-over-tcp")
+NO_MODBUS = ("mqtt", "replay")
+"""Types of [buses.NAME] that are read elsewhere (edge.config)."""
 MAX_IN_FLIGHT = 16
 """Modbus Messaging on TCP/IP 1.0b, 4.4.1.2: a server takes 1 to 16 transactions at once."""
 _PARITIES: tuple[Parity, ...] = ("even", "none", "odd")
@@ -62,7 +64,7 @@ def read_bus(name: str, table: Table) -> BusSettings:
 
 
 def _medium(table: Table) -> Medium:
-    chosen = table.choice("type", MEDIA, default="tcp")
+    chosen = table.choice("type", (*MEDIA, *NO_MODBUS), default="tcp")
     return next(medium for medium in MEDIA if medium == chosen)
 
 

@@ -122,6 +122,10 @@ class Table:
         """Every table inside, by its name, as in [buses.line1]."""
         return {key: self.table(key) for key in self._data}
 
+    def peek(self, key: str) -> object:
+        """The value as it stands, which does not count as asked for; None where it is absent."""
+        return self._data.get(key)
+
     def names(self) -> list[str]:
         """Every key that the file gives."""
         return list(self._data)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.config_check import Table, suggestion
 from edge.config_reports import Deadband, read_reports
+from edge.config_sensors import Topic, at_index, read_topics, sensor_profile
 from protocols.ids import DeviceId, IdError, device_id
 from protocols.profile import ProfileError, builtin, builtin_names, parse_profile
 from protocols.profile_model import Profile
@@ -30,6 +31,8 @@ class DeviceSettings:
     `index` places it in an indexed profile, `interval_s` is the poll period and `window_s` the
     aggregation window, a divisor of 3600. `max_silence_s` above 0 is report by exception: a window
     like the last row is not sent, for so long at most; `deadband` says by point what alike means.
+    A device on an MQTT bus has `topics` instead of a unit; a value holds for `stale_s`, and a
+    `retained` message counts as one of now.
     """
 
     id: DeviceId
@@ -41,6 +44,9 @@ class DeviceSettings:
     window_s: int
     max_silence_s: int = 0
     deadband: Mapping[str, Deadband] = field(default_factory=dict, hash=False)
+    topics: tuple[Topic, ...] = ()
+    stale_s: int = 0
+    retained: bool = False
 
     @property
     def hold_us(self) -> int:
@@ -48,13 +54,22 @@ class DeviceSettings:
         return round(1.25 * self.interval_s * US_PER_S)
 
 
-def read_devices(root: Table, buses: Sequence[str], *, beside: Path) -> tuple[DeviceSettings, ...]:
-    """Every device of the file, templates expanded; `beside` is where profile files are sought."""
+def read_devices(
+    root: Table, buses: Mapping[str, str], *, beside: Path
+) -> tuple[DeviceSettings, ...]:
+    """Every device of the file, templates expanded; `buses` are the types of the buses by name.
+
+    `beside` is where profile files are sought. On an MQTT bus, or on a replay bus where it has
+    points, a device is a sensor with topics; elsewhere it has a unit and a profile.
+    """
     tables = root.tables("devices")
     profiles = _Profiles(beside)
     devices: list[tuple[Table, DeviceSettings]] = []
     for table in tables:
-        devices += [(table, device) for device in _expanded(table, buses, profiles)]
+        bus = buses.get(str(table.peek("bus")))
+        sensor = bus == "mqtt" or (bus == "replay" and table.peek("points") is not None)
+        found = _sensors(table) if sensor else _expanded(table, list(buses), profiles)
+        devices += [(table, device) for device in found]
         table.close()
     if len(devices) > MAX_DEVICES:
         root.fault("devices", len(devices), "are too many", f"at most {MAX_DEVICES} a gateway")
@@ -111,6 +126,38 @@ def _expanded(table: Table, buses: Sequence[str], profiles: _Profiles) -> list[D
     return [
         DeviceSettings(name, bus, unit, profile, index, interval_s, window_s, silence_s, bands)
         for name, index in zip(ids, indexes, strict=False)
+    ]
+
+
+def _sensors(table: Table) -> list[DeviceSettings]:
+    """The devices of one table on an MQTT bus."""
+    template = table.text("id", remedy="name the device")
+    bus = table.text("bus")
+    interval_s = table.number("interval_s", 0.1, 3_600, default=10.0)
+    window_s = _window(table, interval_s)
+    kind, topics = read_topics(table)
+    stale_s = table.integer("stale_s", 1, 604_800, default=600)
+    retained = table.boolean("retained", default=False)
+    silence_s, bands = read_reports(
+        table, sensor_profile(kind, topics, DeviceId(template)), window_s
+    )
+    indexes = _indexes(table, None)
+    return [
+        DeviceSettings(
+            id=name,
+            bus=bus,
+            unit=0,
+            profile=sensor_profile(kind, topics, name),
+            index=index,
+            interval_s=interval_s,
+            window_s=window_s,
+            max_silence_s=silence_s,
+            deadband=bands,
+            topics=at_index(topics, index),
+            stale_s=stale_s,
+            retained=retained,
+        )
+        for name, index in zip(_ids(table, template, indexes), indexes, strict=False)
     ]
 
 

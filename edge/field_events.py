@@ -35,6 +35,19 @@ HOLES_LEARNT = Event(
     "a device refuses reads that span these registers: all devices of the profile are read around "
     "them from now on; a smaller max_gap in the profile says so beforehand",
 )
+SENSOR_REFUSED = Event(
+    "sensor_refused",
+    _W,
+    ("bus", "device_id", "point", "problem"),
+    "a message of a sensor gave no number: check topic, path and words of the point; said once "
+    "until a good one comes",
+)
+TRACE_TOLD = Event(
+    "trace_told",
+    _I,
+    ("bus", "samples", "bad_lines"),
+    "the trace of a replay bus has been told to its end",
+)
 COUNTER_SETTLED = Event(
     "counter_settled",
     _I,

@@ -5,8 +5,9 @@ What they do not do, and this does (aiomqtt 2.5.1, paho 2.2.0):
 - no TCP_NODELAY: small acknowledgements then cost 40 ms each;
 - paho keeps unsent messages over a reconnect and sends them again: a connection here is a new
   client, so that the outbox is the only store;
-- a bounded queue of incoming messages drops what it has acknowledged: it is unbounded here, and
-  the peer sends little (acknowledgements and documents);
+- a bounded queue of incoming messages drops what it has acknowledged: on the uplink it is
+  unbounded, and the peer sends little (acknowledgements and documents); where it is bounded
+  (sensors, of which the newest value counts) what is dropped is counted;
 - a connection that gets no answer to CONNECT keeps its socket and its reader: closed here.
 """
 
@@ -69,6 +70,17 @@ class Will:
     payload: bytes
 
 
+class _Waiting(asyncio.Queue[aiomqtt.Message]):
+    """Messages that nobody has taken yet; a full one counts what it refuses."""
+
+    dropped = 0
+
+    def put_nowait(self, item: aiomqtt.Message) -> None:
+        if self.full():
+            self.dropped += 1
+        super().put_nowait(item)
+
+
 class _Client(aiomqtt.Client):
     """aiomqtt with the reason code of each PUBACK; nothing else of it is changed."""
 
@@ -94,6 +106,11 @@ class _Client(aiomqtt.Client):
         """Take note of how the connection ended, so that asyncio does not report it as unseen."""
         if self._disconnected.done() and not self._disconnected.cancelled():
             self._disconnected.exception()
+
+    @property
+    def dropped(self) -> int:
+        """Incoming messages that did not fit the queue."""
+        return self._queue.dropped if isinstance(self._queue, _Waiting) else 0
 
     async def send(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """QoS 1; returns at the PUBACK."""
@@ -135,6 +152,11 @@ class Session:
     def __init__(self, client: _Client) -> None:
         self._client = client
 
+    @property
+    def dropped(self) -> int:
+        """Messages that came in while `max_waiting` of them waited."""
+        return self._client.dropped
+
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Send with QoS 1 and wait for the PUBACK, which proves only that the socket is free.
 
@@ -162,10 +184,13 @@ class Session:
 
 @asynccontextmanager
 async def connected(
-    settings: UplinkSettings, *, client_id: str, will: Will
+    settings: UplinkSettings, *, client_id: str, will: Will | None = None, max_waiting: int = 0
 ) -> AsyncIterator[Session]:
-    """Connect as `client_id`, with a clean session: the outbox is what survives, not the broker."""
-    client = _client(settings, client_id, will)
+    """Connect as `client_id`, with a clean session: the outbox is what survives, not the broker.
+
+    At most `max_waiting` incoming messages wait, the newest are dropped; 0: all of them.
+    """
+    client = _client(settings, client_id, will, max_waiting)
     try:
         await client.__aenter__()
     except aiomqtt.MqttError as exc:
@@ -191,7 +216,9 @@ async def _leave(client: _Client) -> None:
         client.abandon()
 
 
-def _client(settings: UplinkSettings, client_id: str, will: Will) -> _Client:
+def _client(
+    settings: UplinkSettings, client_id: str, will: Will | None, max_waiting: int
+) -> _Client:
     modern = settings.protocol == "5"
     properties = None
     if modern:
@@ -211,7 +238,9 @@ def _client(settings: UplinkSettings, client_id: str, will: Will) -> _Client:
         password=settings.password,
         keepalive=settings.keepalive_s,
         timeout=settings.timeout_s,
-        will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
+        will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
+        queue_type=_Waiting,
+        max_queued_incoming_messages=max_waiting,
         max_inflight_messages=IN_FLIGHT,
         socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
         logger=_paho_log,

@@ -138,7 +138,7 @@ def test_a_command_that_does_not_exist_is_a_usage_fault() -> None:
     assert done.exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["run", "check", "backfill"])
+@pytest.mark.parametrize("command", ["run", "check", "backfill", "record", "replay"])
 def test_every_command_shows_an_example(command: str) -> None:
     done = CliRunner().invoke(main, ["edge", command, "--help"])
     assert done.exit_code == 0

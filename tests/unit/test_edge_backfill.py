@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.backfill import MAX_LINE, TraceReport, backfill, chunks, read_trace, replay
+from edge.backfill import backfill, chunks, rows
 from edge.clock import SystemClock
 from edge.config import (
     EdgeConfig,
@@ -20,6 +20,7 @@ from edge.config_devices import DeviceSettings
 from edge.errors import TraceUnreadable
 from edge.outbox import Outbox
 from edge.statedir import AlreadyRunning, StateDir
+from edge.trace import MAX_LINE, TraceReport, read_lines
 from protocols.batch import Reading
 from protocols.ids import DeviceId, Lane, gateway_id
 from protocols.profile import builtin
@@ -44,7 +45,7 @@ def written(tmp_path: Path, lines: Iterable[str]) -> Path:
 
 def rows_of(path: Path, report: TraceReport | None = None) -> list[Reading]:
     report = report or TraceReport()
-    return [row for rows in replay([GATE, LAMP], path, report) for row in rows]
+    return [row for some in rows([GATE, LAMP], path, report) for row in some]
 
 
 def hours(count: int) -> list[str]:
@@ -96,7 +97,7 @@ def test_bad_lines_are_counted_and_named_and_the_rest_goes_on(tmp_path: Path) ->
 
 def test_only_the_first_bad_lines_are_kept(tmp_path: Path) -> None:
     report = TraceReport()
-    assert list(read_trace(written(tmp_path, ["?"] * 1_000), report)) == []
+    assert list(read_lines(written(tmp_path, ["?"] * 1_000), report)) == []
     assert report.bad_lines == 1_000
     assert len(report.bad) == 20
 

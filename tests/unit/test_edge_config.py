@@ -243,3 +243,77 @@ def test_a_faulty_deadband_is_explained(
 ) -> None:
     fault = faults(tmp_path, good + lines)[f"devices[1].{key}"]
     assert said in str(fault)
+
+
+SENSORS = """
+[buses.local]
+type = "mqtt"
+host = "127.0.0.1"
+username = "eclor"
+password_credential = "sensors"
+[[devices]]
+id = "climate"
+bus = "local"
+kind = "ambient"
+[devices.points.temperature]
+topic = "a/b"
+path = "t"
+column = "temperature_c"
+"""
+
+
+def test_sensors_are_read_beside_the_polled_devices(tmp_path: Path, good: str) -> None:
+    (tmp_path / "sensors").write_text("geheim\n", encoding="utf-8")
+    config = read(tmp_path, good + SENSORS, CREDENTIALS_DIRECTORY=str(tmp_path))
+    (sensor,) = config.sensors
+    assert sensor.topics[0].path == ("t",)
+    assert sensor.profile.points[0].unit == "degC"
+    assert config.sensor_buses[0].link.password == "geheim"
+    assert "geheim" not in repr(config)
+    assert sensor not in config.devices
+    assert config.measured == (*config.devices, sensor)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "said"),
+    [
+        ('topic = "a/b"', 'topic = "a/+"', "devices[2].points.temperature.topic", "is a filter"),
+        ('topic = "a/b"', "", "devices[2].points.temperature.topic", "is missing"),
+        ('"temperature_c"', '"temperatur"', "devices[2].points.temperature.column", "did you mean"),
+        ('kind = "ambient"', "", "devices[2].points.temperature.column", "kind sample"),
+        ('kind = "ambient"', "unit = 3", "devices[2].unit", "unknown key"),
+        ('path = "t"', "flag = 1", "devices[2].points.temperature.flag", "not one flag"),
+        ('path = "t"', "counter_bits = 16", "devices[2].points.temperature.counter_bits", "no cou"),
+        ('path = "t"', "scale = 0", "devices[2].points.temperature.scale", "makes every value 0"),
+        ('path = "t"', 'retained = "yes"', "devices[2].points.temperature.retained", "unknown key"),
+        ("[devices.points.temperature]", "[devices.point.t]", "devices[2].points", "is missing"),
+        ('type = "mqtt"', 'type = "mqtt"\npassword = "x"', "buses.local.password", "a secret"),
+        ('type = "mqtt"', 'type = "mqtts"', "buses.local.type", "did you mean 'mqtt'"),
+    ],
+)
+def test_a_faulty_sensor_is_explained(
+    tmp_path: Path, good: str, old: str, new: str, key: str, said: str
+) -> None:
+    (tmp_path / "sensors").write_text("geheim", encoding="utf-8")
+    text = good + SENSORS.replace(old, new, 1)
+    found = faults(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert said in str(found[key])
+
+
+def test_a_faulty_template_of_sensors_is_told_once(tmp_path: Path, good: str) -> None:
+    text = good + SENSORS.replace('id = "climate"', 'id = "climate-{index}"\nindexes = "0-9"')
+    text = text.replace('path = "t"', "scale = 0").replace("password_credential", "username2")
+    with pytest.raises(ConfigFaults) as caught:
+        read(tmp_path, text)
+    keys = [fault.key for fault in caught.value.faults]
+    assert sorted(keys) == ["buses.local.username2", "devices[2].points.temperature.scale"]
+
+
+def test_a_replay_bus_names_its_trace(tmp_path: Path, good: str) -> None:
+    replay = '[buses.record]\ntype = "replay"\ntrace = "trace.jsonl"\nspeed = 10\n'
+    device = '[[devices]]\nid = "old"\nbus = "record"\nprofile = "eclor-gate"\n'
+    assert "is not a file" in str(faults(tmp_path, good + replay + device)["buses.record.trace"])
+    (tmp_path / "trace.jsonl").write_text("", encoding="utf-8")
+    config = read(tmp_path, good + replay + device)
+    assert [device.id for device in config.replayed] == ["old"]
+    assert config.replay_buses[0].speed == 10

@@ -1,0 +1,64 @@
+"""What the tools share: their options, their settings, and manners beside a running agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from edge.config import BusSettings, EdgeConfig
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+CONFIG = click.option(
+    "--config", "file", type=FILE, required=True, help="Settings of the gateway, TOML."
+)
+
+
+class EdgeFault(click.ClickException):
+    """Something the user can repair; exit code 2."""
+
+    exit_code = 2
+
+
+def settings(file: Path) -> EdgeConfig:
+    """The settings in `file` as an engineer's shell sees them, or every fault and exit code 2."""
+    from edge.config import load
+    from edge.errors import ConfigFaults
+
+    try:
+        return load(file, in_service=False)
+    except ConfigFaults as exc:
+        raise EdgeFault(f"settings cannot be used\n{exc}") from exc
+
+
+def beside_agent(config: EdgeConfig, buses: Sequence[BusSettings], *, force: bool) -> None:
+    """Say so, or refuse, where an agent works on the same lines.
+
+    Two masters on a serial line garble each other's frames. A TCP gateway often takes one
+    connection only: then either this tool or the agent is refused.
+    """
+    from edge.presence import Presence, presence
+
+    found = presence(config.gateway.state_dir)
+    if found is Presence.ABSENT:
+        return
+    serial = [bus.name for bus in buses if is_serial(bus)]
+    if found is Presence.RUNNING and serial and not force:
+        raise click.ClickException(
+            f"the agent of {config.gateway.id} runs and holds the line {', '.join(serial)}: two "
+            "masters garble each other. Remedy: systemctl stop eclor-edge, or --force"
+        )
+    says = "runs" if found is Presence.RUNNING else "may run (its lock cannot be read; try as root)"
+    click.echo(
+        f"warning: the agent of {config.gateway.id} {says}. Many gateways take one connection "
+        "only: this one may be refused, or cost the agent polls",
+        err=True,
+    )
+
+
+def is_serial(bus: BusSettings) -> bool:
+    """Whether the bus is a line of this machine, which one master owns."""
+    return getattr(bus, "serial", None) is not None

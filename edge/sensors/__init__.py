@@ -1,0 +1,1 @@
+"""Sensors that speak MQTT on a local broker: the second way in, beside the field bus."""
