@@ -13,6 +13,7 @@ from decimal import Decimal
 from importlib import resources
 
 from protocols.profile_fields import Fields
+from protocols.profile_identify import parse_identify
 from protocols.profile_model import (
     Function,
     Point,
@@ -94,6 +95,9 @@ def _profile(fields: Fields) -> Profile:
         source=fields.text("source"),
         notes=fields.texts("notes"),
     )
+    identify = fields.below("identify")
+    if identify is not None:
+        profile = dataclasses.replace(profile, identify=parse_identify(identify))
     rows = fields.tables("points")
     points = tuple(parse_point(row, name, profile) for name, row in rows.items())
     if not 0 < len(rows) <= _MAX_POINTS:

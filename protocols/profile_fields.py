@@ -43,6 +43,13 @@ class Fields:
             self.fault(key, f"write it as a table, [{key}]")
         return {}
 
+    def below(self, key: str) -> "Fields | None":
+        """The table [key], to be read key by key; None where the file has none."""
+        if key not in self._data:
+            return None
+        path = f"{self._path}.{key}" if self._path else key
+        return Fields(self.table(key), file=self._file, path=path, faults=self._faults)
+
     def tables(self, key: str) -> Mapping[str, "Fields"]:
         """The sub-tables of `key` by name, e.g. [points.voltage_l1]."""
         rows = self.table(key)

@@ -164,6 +164,21 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Identify:
+    """`words` registers from `address` by which a device says what it is.
+
+    The first is one of `codes`, or all of them are an ASCII text that begins as one of `texts`.
+    """
+
+    function: Function
+    address: int
+    words: int
+    codes: tuple[int, ...]
+    texts: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """The register map of a device type.
 
@@ -185,6 +200,7 @@ class Profile:
     status: str
     source: str
     notes: tuple[str, ...] = ()
+    identify: Identify | None = None
 
     def point(self, name: str) -> Point:
         """The point called `name`; KeyError names the points there are."""

@@ -13,6 +13,7 @@ from protocols.profile import (
     builtin_names,
     parse_profile,
 )
+from protocols.profile_identify import identity
 from protocols.quantities import KINDS, Kind, Role
 
 HEAD = """
@@ -260,3 +261,46 @@ def test_a_flag_bit_needs_its_mask() -> None:
 def test_a_negative_sentinel_stands_for_its_bit_pattern() -> None:
     profile = parse_profile(point(sentinels="[-1, 0x7FFFFFFF]"), source="bench.toml")
     assert profile.point("power").sentinels == (0xFFFFFFFF, 0x7FFFFFFF)
+
+
+IDENTIFY = """
+[identify]
+function = "holding"
+address = 0xC38A
+words = 8
+texts = ["COUNTIS E34", "COUNTIS E44"]
+source = "a page"
+"""
+
+
+def ascii_words(text: str) -> list[int]:
+    raw = text.encode().ljust(16, b"\0")
+    return [int.from_bytes(raw[n : n + 2], "big") for n in range(0, len(raw), 2)]
+
+
+def test_a_device_is_identified_by_the_beginning_of_its_text() -> None:
+    identify = parse_profile(HEAD + POWER + IDENTIFY, source="bench.toml").identify
+    assert identify is not None
+    assert identity(identify, ascii_words("Countis e44 X")).matches
+    other = identity(identify, ascii_words("DIRIS A-10"))
+    assert (other.shown, other.matches) == ("DIRIS A-10", False)
+    assert not identity(identify, [0xFFFF] * 8).matches
+
+
+def test_a_device_is_identified_by_its_code() -> None:
+    identify = builtin("gavazzi-em340").identify
+    assert identify is not None
+    assert (identity(identify, [341]).matches, identity(identify, [1648]).matches) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('texts = ["COUNTIS E34", "COUNTIS E44"]', "", "identify.codes: give either codes"),
+        ("words = 8", "codes = [3]", "identify.codes"),
+        ("words = 8", "word = 8", "identify.word: no such key; did you mean words?"),
+        ('source = "a page"', "", "identify.source: is missing"),
+    ],
+)
+def test_a_faulty_identification_is_told(old: str, new: str, said: str) -> None:
+    assert any(said in fault for fault in faults(HEAD + POWER + IDENTIFY.replace(old, new)))
