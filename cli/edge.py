@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.edge_plan import plan
+from cli.edge_tools import points, scan, watch
 from cli.edge_tools import trace as trace_tools
 from cli.edge_tools.options import CONFIG, FILE, EdgeFault
 
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
 
 @click.group(name="edge")
 def edge() -> None:
-    """Agent of a gateway: field bus, durable store, uplink, lighting plan.
+    """Agent of a gateway, and an engineer's tools beside it.
 
     Example: eclor edge check /etc/eclor/edge.toml
     """
 
 
 edge.add_command(plan)
+edge.add_command(scan.scan)
+edge.add_command(points.read)
+edge.add_command(points.write)
+edge.add_command(watch.watch)
 edge.add_command(trace_tools.record)
 edge.add_command(trace_tools.replay)
 

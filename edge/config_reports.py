@@ -35,7 +35,7 @@ def read_reports(
         return silence_s, {}
     if not silence_s:
         table.fault(
-            "deadband", None, "has no effect without max_silence_s", "add max_silence_s = 900"
+            "deadband", None, "has no effect without max_silence_s", "add max_silence_s = 300"
         )
     return silence_s, {} if profile is None else _bands(given, profile)
 

@@ -10,11 +10,16 @@ import click
 
 if TYPE_CHECKING:
     from edge.config import BusSettings, EdgeConfig
+    from edge.presence import Presence
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 CONFIG = click.option(
     "--config", "file", type=FILE, required=True, help="Settings of the gateway, TOML."
 )
+
+
+SERVICE_STATE_DIR = Path("/var/lib/eclor")
+"""StateDirectory of config/systemd/eclor-edge.service."""
 
 
 class EdgeFault(click.ClickException):
@@ -40,9 +45,9 @@ def beside_agent(config: EdgeConfig, buses: Sequence[BusSettings], *, force: boo
     Two masters on a serial line garble each other's frames. A TCP gateway often takes one
     connection only: then either this tool or the agent is refused.
     """
-    from edge.presence import Presence, presence
+    from edge.presence import Presence
 
-    found = presence(config.gateway.state_dir)
+    found = _found(config)
     if found is Presence.ABSENT:
         return
     serial = [bus.name for bus in buses if is_serial(bus)]
@@ -57,6 +62,14 @@ def beside_agent(config: EdgeConfig, buses: Sequence[BusSettings], *, force: boo
         "only: this one may be refused, or cost the agent polls",
         err=True,
     )
+
+
+def _found(config: EdgeConfig) -> Presence:
+    """The agent of the settings' own state directory, or of the one that systemd gives it."""
+    from edge.presence import Presence, presence
+
+    found = presence(config.gateway.state_dir)
+    return presence(SERVICE_STATE_DIR) if found is Presence.ABSENT else found
 
 
 def is_serial(bus: BusSettings) -> bool:

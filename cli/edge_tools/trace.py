@@ -46,42 +46,30 @@ def record(
     import asyncio
 
     from cli.edge_tools.progress import bar
-    from edge.bus.field import Field
     from edge.clock import SystemClock
     from edge.errors import EdgeError
     from edge.record import Recorder, recording
+    from edge.workbench.live import Live
 
     config = settings(file)
-    if not config.buses:
-        raise EdgeFault(f"{file}: buses: there is no field bus to record. Remedy: add [buses.NAME]")
-    beside_agent(config, config.buses, force=force)
     clock = SystemClock()
-
-    async def run(recorder: Recorder) -> None:
-        field = Field(
-            config.buses,
-            config.devices,
-            clock=clock,
-            emit=(lambda _: None) if exchanges else recorder.sample,
-            driver=recording(clock, recorder if exchanges else None),
-        )
-        work = asyncio.create_task(field.run())
-        try:
-            with bar("recording", duration_s, hidden=as_json) as advance:
-                for _ in range(max(1, round(duration_s / 0.1))):
-                    done, _pending = await asyncio.wait([work], timeout=0.1)
-                    if done:
-                        work.result()
-                    advance(0.1)
-        finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-
+    recorder = Recorder(output)
+    live = Live(
+        config,
+        clock=clock,
+        emit=(lambda _: None) if exchanges else recorder.sample,
+        driver=recording(clock, recorder if exchanges else None),
+    )
+    if not live.devices:
+        raise EdgeFault(f"{file}: devices: there is none to record. Remedy: add [[devices]]")
+    beside_agent(config, live.buses, force=force)
     try:
-        with Recorder(output) as recorder:
-            asyncio.run(run(recorder))
+        with recorder, bar("recording", duration_s, hidden=as_json) as advance:
+            asyncio.run(live.run_for(duration_s, advance))
     except EdgeError as exc:
         raise click.ClickException(str(exc)) from exc
+    except KeyboardInterrupt:
+        click.echo("interrupted: this is what had been recorded", err=True)
     summary = {
         "trace": str(output),
         "samples": recorder.samples,

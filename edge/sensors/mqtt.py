@@ -36,11 +36,15 @@ class Sensors:
         clock: Clock,
         emit: Callable[[Sample], None],
         polls: BusHealth,
+        client_id: str | None = None,
     ) -> None:
-        """`polls` counts the periods of the devices like polls: answered by fresh values or not."""
+        """`polls` counts the periods of the devices like polls: answered by fresh values or not.
+
+        A broker lets only one client of a `client_id` stay; by default it is the agent's.
+        """
         self.name = bus.name
         self._bus = bus
-        self._client_id = f"{gateway}-{bus.name}"
+        self._client_id = client_id or f"{gateway}-{bus.name}"
         self._clock = clock
         self._emit = emit
         self._polls = polls
