@@ -23,29 +23,31 @@ _FULL = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A point and the column it fills."""
+    """A point and the column it fills; `scale` are the units of a sum in one of the column's."""
 
     point: Point
     column: Column
+    scale: int
 
     @property
     def is_gauge(self) -> bool:
         return self.column.role is Role.GAUGE
 
     def scaled(self, value: float) -> int:
-        return round(value * self.column.factor * _FINER)
+        return round(value * self.scale)
 
     def physical(self, scaled: float) -> float:
-        return scaled / (self.column.factor * _FINER)
+        return scaled / self.scale
 
 
 def feeds_of(profile: Profile) -> tuple[Feed, ...]:
     """Every polled point of `profile` with its column; a `sample` point fills the value."""
-    spec = KINDS[profile.kind]
-    return tuple(
-        Feed(point, spec.column("value" if profile.kind is Kind.SAMPLE else point.column or ""))
-        for point in polled_points(profile)
-    )
+    return tuple(_feed(point, profile.kind) for point in polled_points(profile))
+
+
+def _feed(point: Point, kind: Kind) -> Feed:
+    column = KINDS[kind].column("value" if kind is Kind.SAMPLE else point.column or "")
+    return Feed(point, column, column.factor * _FINER)
 
 
 @dataclass(slots=True)
@@ -60,15 +62,18 @@ class Gauge:
     held_us: int = 0
 
     def hold(self, value: int, held_us: int) -> None:
-        """`value` was shown for `held_us`."""
+        """`value`, which was seen or began the gauge, was shown for `held_us`."""
         self.integral += value * held_us
         self.held_us += held_us
-        self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
 
     def see(self, value: int, t_us: int) -> None:
         """A sample at `t_us`."""
-        self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
-        self.last_us, self.last = max((self.last_us, self.last), (t_us, value))
+        if value < self.lowest:
+            self.lowest = value
+        elif value > self.highest:
+            self.highest = value
+        if t_us > self.last_us or (t_us == self.last_us and value > self.last):
+            self.last, self.last_us = value, t_us
 
     def merge(self, later: "Gauge") -> None:
         self.integral += later.integral
@@ -95,21 +100,20 @@ class Gathered:
     _latest: dict[str, tuple[int, float]] = field(default_factory=dict)
     _flags: dict[str, int] = field(default_factory=dict)
 
-    def hold(self, name: str, value: int, held_us: int, t_us: int) -> None:
-        """Gauge `name` showed `value` for `held_us` until `t_us`."""
-        if held_us:
-            self._gauge(name, value, t_us - held_us).hold(value, held_us)
+    def gauge(self, name: str, value: int, t_us: int) -> Gauge:
+        """The gauge `name`, begun with `value` if it is new."""
+        found = self.gauges.get(name)
+        if found is None:
+            found = self.gauges[name] = Gauge(value, value, value, t_us)
+        return found
 
-    def see(self, feed: Feed, value: float, t_us: int) -> None:
-        """A sample of a gauge, state or flag, which is in its column's range."""
+    def note(self, feed: Feed, value: float, t_us: int) -> None:
+        """A sample of a state or a flag."""
         name = feed.point.name
         if feed.column.role is Role.FLAGS:
             self._flags[name] = self._flags.get(name, 0) | _bits(feed.point, value)
-        elif feed.column.role is Role.STATE:
-            self._latest[name] = max(self._latest.get(name, (t_us, value)), (t_us, value))
         else:
-            scaled = feed.scaled(value)
-            self._gauge(name, scaled, t_us).see(scaled, t_us)
+            self._latest[name] = max(self._latest.get(name, (t_us, value)), (t_us, value))
 
     def only(self, feeds: tuple[Feed, ...]) -> "Gathered":
         """The part that `feeds` said; time, failures and faults belong to every part."""
@@ -131,7 +135,7 @@ class Gathered:
         self.measured |= later.measured
         self.out_of_range |= later.out_of_range
         for name, gauge in later.gauges.items():
-            self._gauge(name, gauge.last, gauge.last_us).merge(gauge)
+            self.gauge(name, gauge.last, gauge.last_us).merge(gauge)
         self._latest |= later._latest
         for name, bits in later._flags.items():
             self._flags[name] = self._flags.get(name, 0) | bits
@@ -178,10 +182,6 @@ class Gathered:
             gauge = self.gauges.get(feed.point.name) if feed.column.name in column.of else None
             if gauge is not None:
                 yield feed.physical(_DERIVED[column.role](gauge))
-
-    def _gauge(self, name: str, value: int, t_us: int) -> Gauge:
-        """The gauge `name`, begun with `value` if it is new."""
-        return self.gauges.setdefault(name, Gauge(value, value, value, t_us))
 
 
 _DERIVED = {

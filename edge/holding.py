@@ -36,9 +36,11 @@ class Holding:
         """Microseconds that `value` held up to `to_us` and that were not told before."""
         if self.value is None:
             return 0
-        end_us = min(to_us, self._until_us)
-        held_us = max(0, end_us - self._since_us)
-        self._since_us = max(self._since_us, end_us)
+        end_us = to_us if to_us < self._until_us else self._until_us
+        held_us = end_us - self._since_us
+        if held_us <= 0:
+            return 0
+        self._since_us = end_us
         return held_us
 
     def before(self, t_us: int, start_us: int) -> int:

@@ -5,14 +5,27 @@ to the stretch that was open, if one was. Energy is integrated whether a stretch
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edge.columns import Feed, Gathered
 from edge.config_devices import DeviceSettings
 from edge.energy import integral_of
 from edge.holding import Holding
-from edge.sampling import Sample
+from edge.sampling import Number, Sample
 from protocols.quantities import Role
+
+
+@dataclass(slots=True)
+class _Signal:
+    """A gauge with what is needed of its column, and what it shows."""
+
+    name: str
+    scale: int
+    lo: float
+    hi: float
+    holding: Holding
+    is_power: bool
 
 
 class Signals:
@@ -21,14 +34,24 @@ class Signals:
     def __init__(
         self, device: DeviceSettings, feeds: tuple[Feed, ...], state: Mapping[str, Any]
     ) -> None:
-        self._feeds = tuple(feed for feed in feeds if feed.column.role is not Role.COUNTER)
-        self._gauges = {
-            feed.point.name: Holding(device.hold_us) for feed in self._feeds if feed.is_gauge
-        }
-        self._good = Holding(device.hold_us)
         self._energy = integral_of(device.profile.kind, feeds)
         if self._energy is not None:
             self._energy.amount = state.get("energy", 0)
+        power = self._energy.point if self._energy else None
+        self._good = Holding(device.hold_us)
+        self._notes = tuple(f for f in feeds if f.column.role in (Role.STATE, Role.FLAGS))
+        self._gauges = tuple(
+            _Signal(
+                name=feed.point.name,
+                scale=feed.scale,
+                lo=feed.column.lo,
+                hi=feed.column.hi,
+                holding=Holding(device.hold_us),
+                is_power=feed.point.name == power,
+            )
+            for feed in feeds
+            if feed.is_gauge
+        )
 
     def state(self) -> dict[str, Any]:
         return {"energy": self._energy.amount} if self._energy else {}
@@ -36,60 +59,74 @@ class Signals:
     @property
     def energy(self) -> dict[str, int]:
         """Column and total of the energy integrated from power; empty where a counter exists."""
-        energy = self._energy
-        if energy is None or not self._gauges[energy.point].begun:
-            return {}
-        return {energy.column: energy.total}
+        known = any(signal.is_power and signal.holding.begun for signal in self._gauges)
+        return {self._energy.column: self._energy.total} if self._energy and known else {}
 
     def elapse(self, to_us: int, gathered: Gathered | None) -> None:
         """Time has come to `to_us`; what it brought belongs to `gathered`."""
         covered_us = self._good.elapse(to_us)
         if gathered is not None:
             gathered.covered_us += covered_us
-        for name, holding in self._gauges.items():
-            held_us = holding.elapse(to_us)
-            if holding.value is None or not held_us:
-                continue
-            if gathered is not None:
-                gathered.hold(name, holding.value, held_us, to_us)
-            if self._energy is not None and name == self._energy.point:
-                self._energy.add(holding.value, held_us)
+        for signal in self._gauges:
+            self._elapse(signal, to_us, gathered)
 
     def take(self, sample: Sample, gathered: Gathered, start_us: int) -> None:
         """One sample, in the stretch that began at `start_us`."""
-        t_us = sample.t_us
-        self.elapse(t_us, gathered)
+        t_us, values = sample.t_us, sample.values
+        gathered.covered_us += self._good.elapse(t_us)
         if sample.ok:
             gathered.covered_us += self._good.before(t_us, start_us)
             self._good.take(1, t_us)
         else:
             self._good.lapse()
             gathered.failed += 1
-        gathered.measured |= sample.ok or any(v is not None for v in sample.values.values())
-        for feed in self._feeds:
-            self._take(feed, sample, gathered, start_us)
+        gathered.measured |= sample.ok or any(v is not None for v in values.values())
+        for signal in self._gauges:
+            value = values.get(signal.name)
+            if value is not None and signal.lo <= value <= signal.hi:
+                self._show(signal, round(value * signal.scale), t_us, gathered, start_us)
+            else:
+                self._elapse(signal, t_us, gathered)
+                gathered.out_of_range |= value is not None
+                # Absent from a good sample: that is of another moment, and tells nothing.
+                if not sample.ok or signal.name in values:
+                    signal.holding.lapse()
+        for feed in self._notes:
+            _note(feed, values.get(feed.point.name), t_us, gathered)
 
     def forget(self) -> None:
         """The clock was set: nothing that was shown before holds on."""
-        for holding in (self._good, *self._gauges.values()):
+        for holding in (self._good, *(signal.holding for signal in self._gauges)):
             holding.forget()
 
-    def _take(self, feed: Feed, sample: Sample, gathered: Gathered, start_us: int) -> None:
-        name, t_us = feed.point.name, sample.t_us
-        holding = self._gauges.get(name)
-        value = sample.values.get(name)
-        if value is None:
-            # Absent from a good sample: it is of another moment of the device, and tells nothing.
-            if holding is not None and (name in sample.values or not sample.ok):
-                holding.lapse()
+    def _show(
+        self, signal: _Signal, value: int, t_us: int, gathered: Gathered, start_us: int
+    ) -> None:
+        """A sample of a gauge: what it showed before ends, and `value` begins."""
+        self._elapse(signal, t_us, gathered)
+        holding = signal.holding
+        gauge = gathered.gauge(signal.name, value, t_us)
+        gauge.see(value, t_us)
+        if not holding.begun:
+            gauge.hold(value, holding.before(t_us, start_us))
+        holding.take(value, t_us)
+
+    def _elapse(self, signal: _Signal, to_us: int, gathered: Gathered | None) -> None:
+        """Hand over what the gauge showed up to `to_us`."""
+        value = signal.holding.value
+        held_us = signal.holding.elapse(to_us)
+        if value is None or not held_us:
             return
-        if not feed.column.lo <= value <= feed.column.hi:
-            gathered.out_of_range = True
-            if holding is not None:
-                holding.lapse()
-            return
-        gathered.see(feed, value, t_us)
-        if holding is not None:
-            scaled = feed.scaled(value)
-            gathered.hold(name, scaled, holding.before(t_us, start_us), t_us)
-            holding.take(scaled, t_us)
+        if gathered is not None:
+            gathered.gauge(signal.name, value, to_us - held_us).hold(value, held_us)
+        if signal.is_power and self._energy is not None:
+            self._energy.add(value, held_us)
+
+
+def _note(feed: Feed, value: Number, t_us: int, gathered: Gathered) -> None:
+    if value is None:
+        return
+    if feed.column.lo <= value <= feed.column.hi:
+        gathered.note(feed, value, t_us)
+    else:
+        gathered.out_of_range = True
