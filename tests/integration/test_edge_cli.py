@@ -57,6 +57,34 @@ def test_check_approves_and_says_what_each_bus_carries(config: Path) -> None:
     assert summary["buses"] == [{"name": "line1", "devices": 3, "requests_per_min": 6}]
 
 
+SENSORS = """
+[buses.local]
+type = "mqtt"
+host = "127.0.0.1"
+password_credential = "sensors"
+[[devices]]
+id = "noise"
+bus = "local"
+[devices.points.noise_db]
+topic = "noise/1"
+unit = "dB"
+"""
+
+
+def test_check_knows_the_sensors_too_and_their_faults(config: Path) -> None:
+    good = config.read_text(encoding="utf-8") + SENSORS
+    config.write_text(good, encoding="utf-8")
+    done = eclor("edge", "check", config)
+    assert (done.returncode, "bus local: 1 devices, 1 topics" in done.stdout) == (0, True)
+    assert json.loads(eclor("edge", "check", config, "--json").stdout)["brokers"] == [
+        {"name": "local", "devices": 1, "topics": 1}
+    ]
+    config.write_text(good.replace("noise/1", "noise/#"), encoding="utf-8")
+    done = eclor("edge", "check", config)
+    assert done.returncode == 2
+    assert "points.noise_db.topic = 'noise/#' is a filter" in done.stderr
+
+
 def test_check_explains_every_fault_and_exits_2_without_a_traceback(config: Path) -> None:
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace("latitude = 49", "latitud = 149"), encoding="utf-8")

@@ -1,5 +1,6 @@
 """Whatever the samples, a counter's rows add up to what it counted, each at its own instant."""
 
+import dataclasses
 import json
 from itertools import pairwise
 
@@ -42,11 +43,11 @@ def total_of(rows: list[Reading], column: str) -> int:
     return sum(value for row in rows if isinstance(value := row.physical(column), int))
 
 
-@given(cycles=CYCLES, wrap_at=st.integers(0, 300))
+@given(cycles=CYCLES, wrap_at=st.integers(0, 300), silence_s=st.sampled_from([0, 300, 900]))
 def test_the_counts_add_up_over_gaps_restarts_wraps_and_clock_steps(
-    cycles: list[tuple[int, int, bool, str | int | None]], wrap_at: int
+    cycles: list[tuple[int, int, bool, str | int | None]], wrap_at: int, silence_s: int
 ) -> None:
-    gate = GATES[0]
+    gate = dataclasses.replace(GATES[0], max_silence_s=silence_s)
     now_us, truth = T0, 2**32 - wrap_at
     aggregator = Aggregator([gate], started_us=now_us)
     rows: list[Reading] = []
