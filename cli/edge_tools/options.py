@@ -50,7 +50,7 @@ def beside_agent(config: EdgeConfig, buses: Sequence[BusSettings], *, force: boo
     found = _found(config)
     if found is Presence.ABSENT:
         return
-    serial = [bus.name for bus in buses if is_serial(bus)]
+    serial = [bus.name for bus in buses if bus.serial is not None]
     if found is Presence.RUNNING and serial and not force:
         raise click.ClickException(
             f"the agent of {config.gateway.id} runs and holds the line {', '.join(serial)}: two "
@@ -70,8 +70,3 @@ def _found(config: EdgeConfig) -> Presence:
 
     found = presence(config.gateway.state_dir)
     return presence(SERVICE_STATE_DIR) if found is Presence.ABSENT else found
-
-
-def is_serial(bus: BusSettings) -> bool:
-    """Whether the bus is a line of this machine, which one master owns."""
-    return getattr(bus, "serial", None) is not None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge.workbench.scan import Unit
     from protocols.profile_model import Profile
 
+_SERIAL = re.compile(r"(.+):(\d+)(?::(even|none|odd))?")
 _RANGE = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
 
 
@@ -39,6 +40,11 @@ def _units(context: click.Context, option: click.Parameter, text: str) -> Sequen
 @click.option("--bus", help="Which bus of FILE.  [default: the only one]")
 @click.option("--tcp", metavar="HOST:PORT", help="A Modbus TCP endpoint, without settings.")
 @click.option(
+    "--serial",
+    metavar="PATH:BAUD[:PARITY]",
+    help="A serial line, without settings; parity even (the standard's), none or odd.",
+)
+@click.option(
     "--units",
     callback=_units,
     default="1-247",
@@ -48,7 +54,7 @@ def _units(context: click.Context, option: click.Parameter, text: str) -> Sequen
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0.02, 60),
+    type=click.FloatRange(0.05, 60),
     default=0.5,
     show_default=True,
     help="Seconds to wait for each answer.",
@@ -67,6 +73,7 @@ def scan(
     file: Path | None,
     bus: str | None,
     tcp: str | None,
+    serial: str | None,
     units: Sequence[int],
     timeout_s: float,
     files: Sequence[Path],
@@ -81,12 +88,13 @@ def scan(
     Examples:
       eclor edge scan /etc/eclor/edge.toml --bus cabinet
       eclor edge scan --tcp 10.20.0.5:502 --units 1-32
+      eclor edge scan --serial /dev/ttyUSB0:9600:none
     """
     import asyncio
 
     from edge.errors import EdgeError
 
-    line = _line(file, bus, tcp, timeout_s, force=force)
+    line = _line(file, bus, tcp, serial, timeout_s, force=force)
     profiles = _profiles(files)
     found: list[Unit] = []
     try:
@@ -109,30 +117,59 @@ def scan(
 
 
 def _line(
-    file: Path | None, bus: str | None, tcp: str | None, timeout_s: float, *, force: bool
+    file: Path | None,
+    bus: str | None,
+    tcp: str | None,
+    serial: str | None,
+    timeout_s: float,
+    *,
+    force: bool,
 ) -> BusSettings:
     """The bus that was asked for, with the time-out of a scan."""
-    from edge.config import BusSettings
-
-    if (file is None) == (tcp is None):
-        raise click.UsageError("name either FILE, the settings of a gateway, or --tcp HOST:PORT")
+    if sum(given is not None for given in (file, tcp, serial)) != 1:
+        raise click.UsageError(
+            "name one of FILE, the settings of a gateway, --tcp HOST:PORT and --serial PATH:BAUD"
+        )
     if tcp is not None:
         host, _, port = tcp.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        if not host or not port.isdecimal():
             raise click.UsageError(f"--tcp {tcp!r} is not HOST:PORT, as 10.20.0.5:502")
-        return BusSettings(tcp, host, int(port), timeout_s)
+        return _bus("--tcp", {"host": host, "port": int(port)}, timeout_s)
+    if serial is not None:
+        match = _SERIAL.fullmatch(serial)
+        if match is None:
+            raise click.UsageError(f"--serial {serial!r} is not PATH:BAUD, as /dev/ttyUSB0:9600")
+        words = {"device": match[1], "baud": int(match[2]), "parity": match[3] or "even"}
+        return _bus("--serial", {"type": "rtu", **words}, timeout_s)
     assert file is not None
+    return dataclasses.replace(_configured(file, bus, force=force), timeout_s=timeout_s)
+
+
+def _bus(option: str, words: dict[str, object], timeout_s: float) -> BusSettings:
+    """A bus of the command line, held to the same rules as one of the settings."""
+    from edge.config_buses import read_bus
+    from edge.config_check import Table
+    from edge.errors import Fault
+
+    faults: list[Fault] = []
+    table = Table({**words, "timeout_s": timeout_s}, "", file=option, faults=faults)
+    made = read_bus(option.removeprefix("--"), table)
+    if faults:
+        raise click.UsageError("\n".join(map(str, faults)))
+    return made
+
+
+def _configured(file: Path, bus: str | None, *, force: bool) -> BusSettings:
     config = settings(file)
     names = [known.name for known in config.buses]
     if bus is None and len(names) != 1:
-        raise EdgeFault(
-            f"{file}: which bus? Remedy: --bus with one of {', '.join(names) or '(none)'}"
-        )
+        remedy = f"--bus with one of {', '.join(names)}" if names else "add [buses.NAME]"
+        raise EdgeFault(f"{file}: which bus? Remedy: {remedy}")
     chosen = [known for known in config.buses if bus in (None, known.name)]
     if not chosen:
         raise EdgeFault(f"{file}: no field bus {bus!r}. Remedy: use one of {', '.join(names)}")
     beside_agent(config, chosen, force=force)
-    return dataclasses.replace(chosen[0], timeout_s=timeout_s)
+    return chosen[0]
 
 
 def _profiles(files: Sequence[Path]) -> list[Profile]:

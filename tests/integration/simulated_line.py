@@ -8,12 +8,14 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from edge.clock import SystemClock
 from firmware_sim.running import Wrap, run_territory
 from firmware_sim.server import Address, ModbusTcpServer, Responder
 from firmware_sim.territory import demo_territory
 from protocols.ids import GatewayId
+from tests.integration.pty_line import pty_line
 
 _START_S = 30.0
 
@@ -47,12 +49,26 @@ def simulated_units(units: Mapping[int, Responder]) -> Iterator[Address]:
         yield address
 
 
-Serve = Callable[[Callable[[Address], None], asyncio.Event], Awaitable[None]]
+@contextmanager
+def pty_thread(reply: Callable[[bytes], bytes]) -> Iterator[str]:
+    """The path of a serial line on which `reply` answers each frame."""
+
+    async def serve(told: Callable[[str], None], stop: asyncio.Event) -> None:
+        async with pty_line(reply) as line:
+            told(line.path)
+            await stop.wait()
+
+    with _in_thread(serve) as path:
+        yield path
+
+
+Place = TypeVar("Place")
+Serve = Callable[[Callable[[Place], None], asyncio.Event], Awaitable[None]]
 
 
 @contextmanager
-def _in_thread(serve: Serve) -> Iterator[Address]:
-    addresses: list[Address] = []
+def _in_thread(serve: Serve[Place]) -> Iterator[Place]:
+    addresses: list[Place] = []
     ready = threading.Event()
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -60,7 +76,7 @@ def _in_thread(serve: Serve) -> Iterator[Address]:
         stop = asyncio.Event()
         loops.append((asyncio.get_running_loop(), stop))
 
-        def told(address: Address) -> None:
+        def told(address: Place) -> None:
             addresses.append(address)
             ready.set()
 

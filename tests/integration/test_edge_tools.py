@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from cli.edge_tools.watch import Screen
 from cli.main import main
+from edge.bus import rtu
 from edge.config import load
 from edge.presence import Presence, presence
 from edge.sampling import Sample
@@ -22,7 +23,7 @@ from firmware_sim import mbap
 from firmware_sim.server import Address, Responder
 from protocols.ids import DeviceId
 from protocols.time import TimeUs
-from tests.integration.simulated_line import simulated_gateway, simulated_units
+from tests.integration.simulated_line import pty_thread, simulated_gateway, simulated_units
 
 CONFIG = """
 [gateway]
@@ -119,10 +120,13 @@ class Labelled:
         self._head = address.to_bytes(2, "big") + words.to_bytes(2, "big")
         self._text = text.encode().ljust(2 * words, b"\0")
 
+    def reply(self, request: bytes) -> bytes:
+        if request[0] == 3 and request[1:5] == self._head:
+            return bytes([3, len(self._text)]) + self._text
+        return bytes([request[0] | 0x80, 2])
+
     async def answer(self, frame: mbap.Frame) -> bytes:
-        if frame.pdu[0] == 3 and frame.pdu[1:5] == self._head:
-            return frame.reply(bytes([3, len(self._text)]) + self._text)
-        return frame.reply(bytes([frame.pdu[0] | 0x80, 2]))
+        return frame.reply(self.reply(frame.pdu))
 
 
 class Garbled:
@@ -189,7 +193,11 @@ def test_a_line_where_nobody_answers_is_exit_code_1(line: Address) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "name either FILE"),
+        ((), "name one of FILE"),
+        (("--tcp", "10.0.0.1:502", "--serial", "/dev/null:9600"), "name one of FILE"),
+        (("--tcp", "10.0.0.1:99999"), "port = 99999 is out of range"),
+        (("--serial", "/dev/ttyUSB0"), "is not PATH:BAUD"),
+        (("--serial", "/dev/ttyUSB0:9601"), "is not the speed of a serial line"),
         (("--tcp", "10.0.0.1"), "is not HOST:PORT"),
         (("--tcp", "10.0.0.1:x"), "is not HOST:PORT"),
         (("--tcp", "127.0.0.1:1", "--units", "9-1"), "no range of 0-255"),
@@ -211,6 +219,63 @@ def test_an_endpoint_that_is_not_there_is_one_message(unused_port: int) -> None:
     done = eclor("scan", "--tcp", f"127.0.0.1:{unused_port}", "--units", "1")
     assert done.exit_code == 1
     assert "check power, cable and port" in done.stderr
+
+
+class Rtu:
+    """A pty with two units: one refuses every register, one says that it is a Countis."""
+
+    def __init__(self) -> None:
+        self._known = {7: Labelled(0xC38A, "COUNTIS E44", 8), 8: Labelled(0, "", 0)}
+
+    def answer(self, frame: bytes) -> bytes:
+        unit, request = frame[0], frame[1:-2]
+        if unit not in self._known:
+            return b""
+        return rtu.framed(unit, self._known[unit].reply(request))
+
+
+@pytest.fixture
+def serial_line() -> Iterator[str]:
+    with pty_thread(Rtu().answer) as path:
+        yield path
+
+
+def test_a_serial_line_is_scanned_without_settings(serial_line: str) -> None:
+    done = eclor(
+        "scan", "--serial", f"{serial_line}:115200:none", "--units", "5-9", "--timeout", "0.1",
+        "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert found(done) == {7: {"socomec-countis-e34": "identified"}, 8: {}}
+
+
+def test_a_serial_port_that_is_not_there_is_one_message() -> None:
+    done = eclor("scan", "--serial", "/dev/no-such-port:9600", "--units", "1")
+    assert done.exit_code == 1
+    assert "/dev/no-such-port" in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_a_serial_line_of_a_running_agent_is_left_alone(tmp_path: Path, serial_line: str) -> None:
+    config = tmp_path / "edge.toml"
+    text = CONFIG.format(state=tmp_path / "state", host="x", port=1)
+    for old, new in [
+        ('host = "x"', f'type = "rtu"\ndevice = "{serial_line}"'),
+        ("\nport = 1\n", '\nbaud = 115200\nparity = "none"\n'),
+    ]:
+        text = text.replace(old, new)
+    config.write_text(text, encoding="utf-8")
+    state = StateDir(tmp_path / "state")
+    state.claim()
+    try:
+        refused = eclor("read", "feeder", "frequency", "--config", config)
+        forced = eclor("scan", config, "--units", "7", "--force", "--timeout", "0.2")
+    finally:
+        state.release()
+    assert refused.exit_code == 1
+    assert "holds the line cabinet: two masters garble each other" in refused.stderr
+    assert forced.exit_code == 0
+    assert "identified  socomec-countis-e34  (COUNTIS E44)" in forced.stdout
 
 
 def test_a_bus_must_be_named_where_there_are_several(config: Path) -> None:
