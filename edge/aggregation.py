@@ -238,6 +238,8 @@ class _Device:
     def close_due(self, now_us: int) -> list[Reading]:
         if self._window and now_us > self._window.end_us:
             self._close(self._window.end_us)
+        if self._window is None:
+            self._flush(ended_us=now_us - self._step_us)  # a window has passed that said nothing
         self._count_empty(now_us)
         ready, self._ready = self._ready, []
         return ready
@@ -320,10 +322,11 @@ class _Device:
                 values["point"] = feeds[0].point.name
             self._row(stretch.t_us, stretch.length_us, stretch.quality, values)
 
-    def _flush(self) -> None:
-        """Emit the unchanged windows that wait."""
+    def _flush(self, *, ended_us: int | None = None) -> None:
+        """Emit the unchanged windows that wait, or those of them that ended before `ended_us`."""
         for feeds, reports in self._channels:
-            self._emit(feeds, reports.flush())
+            if ended_us is None or (reports.waits_since_us or ended_us) < ended_us:
+                self._emit(feeds, reports.flush())
 
     def _declare_gap(self, window: _Window) -> None:
         """Passages between the last row and this window belong to neither: a row of their own."""

@@ -1,10 +1,11 @@
 """Report by exception: which windows become rows of their own (docs/adr/0008).
 
 A window that looks like the last row is not sent; it is merged with the unchanged windows after it
-into one long row, which is sent when something changes, when the silence has lasted long enough,
-or when the agent stops. So every instant that was measured is covered by exactly one row: unchanged
-time is a row with a large `window_s`, and time that no row covers was not measured. Means,
-extremes, coverage and counts of the long row are those of all its windows; nothing is thrown away.
+into one long row, which is sent when something changes, when a window passes without a sample, when
+the silence has lasted long enough, or when the agent stops. So every instant that was measured is
+covered by exactly one row: unchanged time is a row with a large `window_s`, and time that no row
+covers was not measured. Means, extremes, coverage and counts of the long row are those of all its
+windows; nothing is thrown away.
 
 Rows never cross a multiple of the longest silence, which divides an hour: sums by the hour, and by
 the quarter hour where the silence is one, stay exact.
@@ -78,6 +79,11 @@ class Reports:
         else:
             self._run.extend(window)
         return self.flush() if window.end_us % self._silence_us == 0 else []
+
+    @property
+    def waits_since_us(self) -> int | None:
+        """Where the unchanged windows that wait end; None if none wait."""
+        return self._run.end_us if self._run else None
 
     def flush(self) -> list[Stretch]:
         """The unchanged windows that wait."""

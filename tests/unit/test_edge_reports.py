@@ -96,6 +96,17 @@ def test_missing_time_is_covered_by_no_row_while_unchanged_time_is() -> None:
     assert covered == {0, 1, 2, 5, 6}
 
 
+def test_what_waits_is_sent_when_the_device_falls_silent() -> None:
+    aggregator = Aggregator([LAMP], started_us=T0)
+    rows: list[Reading] = []
+    for poll in range(12):
+        t_us = TimeUs(T0 + (5 + 10 * poll) * US_PER_S)
+        rows += aggregator.close_due(t_us)
+        aggregator.add(Sample(LAMP.id, t_us, STANDBY, ok=True))
+    assert spans(rows + aggregator.close_due(T0 + 150 * US_PER_S)) == [(0, 1)]
+    assert spans(aggregator.close_due(T0 + 181 * US_PER_S)) == [(1, 1)]
+
+
 def test_a_window_of_less_than_good_quality_is_never_left_out() -> None:
     aggregator = Aggregator([LAMP], started_us=T0)
     rows: list[Reading] = []
