@@ -182,7 +182,8 @@ def doctor(*, config: Path | None, verbose: bool, as_json: bool) -> None:
 
 def _show(diagnosis: Diagnosis) -> None:
     timescale = diagnosis.timescaledb
-    extension = f", TimescaleDB {timescale} ({diagnosis.licence})" if timescale else ""
+    licence = f" ({diagnosis.licence})" if diagnosis.licence else ""
+    extension = f", TimescaleDB {timescale}{licence}" if timescale else ""
     click.echo(f"PostgreSQL {diagnosis.postgres}{extension}")
     for finding in diagnosis.findings:
         click.echo(f"{finding.level:8}{finding.text}")

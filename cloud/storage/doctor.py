@@ -102,7 +102,7 @@ def _durability(conn: psycopg.Connection) -> list[Finding]:
         return [
             Finding(
                 "fault",
-                f"{', '.join(off)} is off: acknowledged rows can be lost at a power cut; turn it "
+                f"not on: {', '.join(off)}; acknowledged rows can be lost at a power cut: turn this "
                 "on in postgresql.conf",
             )
         ]
