@@ -102,8 +102,8 @@ def _durability(conn: psycopg.Connection) -> list[Finding]:
         return [
             Finding(
                 "fault",
-                f"not on: {', '.join(off)}; acknowledged rows can be lost at a power cut: turn this "
-                "on in postgresql.conf",
+                f"not on: {', '.join(off)}; acknowledged rows can be lost at a power cut: turn "
+                "them on in postgresql.conf",
             )
         ]
     return [Finding("ok", "commits are durable (fsync, synchronous_commit, full_page_writes)")]
