@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.services import postgres
 from tests.services.mosquitto import Broker
 from tests.services.postgres import Cluster
 from tests.services.process import accepts_connections
@@ -53,6 +54,26 @@ def test_a_database_can_be_copied_from_a_template_with_the_extension(
             connection.execute("INSERT INTO t VALUES ('2026-01-01', 1)")
     finally:
         cluster.drop(f"{name}_copy")
+
+
+def test_a_killed_server_comes_back_with_what_it_committed(cluster: Cluster) -> None:
+    edition = cluster.edition if cluster.edition in postgres.EDITIONS else "plain"
+    with postgres.running(edition, durable=True) as own:
+        url = own.create("survivor")
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        own.kill()
+        assert not accepts_connections(own.port)
+        own.start()
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
+
+
+def test_a_killed_broker_comes_back_on_its_port(own_broker: Broker) -> None:
+    own_broker.kill()
+    assert not accepts_connections(own_broker.port)
+    own_broker.start()
+    assert accepts_connections(own_broker.port)
 
 
 def test_a_broker_comes_back_on_its_port(own_broker: Broker) -> None:

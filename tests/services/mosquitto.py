@@ -50,8 +50,12 @@ class Broker:
         """Stop the broker; with persistence it keeps its sessions and retained messages."""
         self._server.stop()
 
+    def kill(self) -> None:
+        """SIGKILL: what it held in memory is gone."""
+        self._server.kill()
+
     def start(self) -> None:
-        """Start the broker again where `stop` left it."""
+        """Start the broker again where `stop` or `kill` left it."""
         self._server = _launch(self._programs, self._home, self.port)
 
 

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -85,8 +85,26 @@ def programs_for(edition: str) -> Programs:
             raise ValueError(f"ECLOR_TEST_EDITION is one of {', '.join(EDITIONS)}, not {edition!r}")
 
 
+@dataclass(frozen=True)
+class OwnCluster(Cluster):
+    """A server that its owner may kill and start again on the same port."""
+
+    port: int
+    _programs: Programs = field(repr=False)
+    _home: Path = field(repr=False)
+    _servers: list[Server] = field(repr=False)
+
+    def kill(self) -> None:
+        """SIGKILL to the postmaster and all its children at once."""
+        self._servers[-1].kill()
+
+    def start(self) -> None:
+        """Start again after `kill`; returns when crash recovery is done."""
+        self._servers.append(_launch(self._programs, self._home, self.port))
+
+
 @contextmanager
-def running(edition: str, *, durable: bool = False) -> Iterator[Cluster]:
+def running(edition: str, *, durable: bool = False) -> Iterator[OwnCluster]:
     """A new server on a free port of the loopback; its files go with it."""
     programs = programs_for(edition)
     with tempfile.TemporaryDirectory(prefix="eclor-pg-", ignore_cleanup_errors=True) as place:
@@ -99,12 +117,12 @@ def running(edition: str, *, durable: bool = False) -> Iterator[Cluster]:
         settings += TIMESCALE if edition == "timescale" else ""
         with (data / "postgresql.auto.conf").open("a") as file:
             file.write(settings)
-        server, port = _start(programs, home, data)
+        server, port = _start(programs, home)
+        servers = [server]
         try:
-            url = f"postgresql://{ACCOUNT}@127.0.0.1:{port}/postgres"
-            yield Cluster(edition=edition, origin=programs.origin, url=url)
+            yield OwnCluster(edition, programs.origin, _url(port), port, programs, home, servers)
         finally:
-            server.stop()
+            servers[-1].stop()
 
 
 def _initdb(programs: Programs, home: Path) -> Path:
@@ -128,26 +146,32 @@ def _initdb(programs: Programs, home: Path) -> Path:
     return data
 
 
-def _start(programs: Programs, home: Path, data: Path) -> tuple[Server, int]:
+def _start(programs: Programs, home: Path) -> tuple[Server, int]:
     """Start the server; a port that somebody takes first is given up for another one."""
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
-        server = Server.start(
-            "postgres",
-            programs,
-            ["postgres", "-D", str(data), "-p", str(port)],
-            directory=home,
-            stop_signal=signal.SIGQUIT,  # immediate: nobody will read these files again
-        )
-        url = f"postgresql://{ACCOUNT}@127.0.0.1:{port}/postgres"
         try:
-            server.wait_until(partial(_answers, url))
+            return _launch(programs, home, port), port
         except ServiceError:
             if attempt == ATTEMPTS:
                 raise
-        else:
-            return server, port
     raise AssertionError("unreachable")
+
+
+def _launch(programs: Programs, home: Path, port: int) -> Server:
+    server = Server.start(
+        "postgres",
+        programs,
+        ["postgres", "-D", str(home / "data"), "-p", str(port)],
+        directory=home,
+        stop_signal=signal.SIGQUIT,  # immediate: nobody will read these files again
+    )
+    server.wait_until(partial(_answers, _url(port)))
+    return server
+
+
+def _url(port: int) -> str:
+    return f"postgresql://{ACCOUNT}@127.0.0.1:{port}/postgres"
 
 
 def _answers(url: str) -> bool:

@@ -87,6 +87,38 @@ class Server:
             self.lifeline = -1
         self.guard.wait(START_S)
 
+    def kill(self) -> None:
+        """SIGKILL to the server and every process of its own; its files stay as they are."""
+        while victims := descendants(self.guard.pid):
+            for pid in victims:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(POLL_S)
+        self.stop()
+
+
+def descendants(pid: int) -> list[int]:
+    """The living processes below `pid`, whatever their process group."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (stat := _stat(entry)) and stat[0] not in "ZX":
+            children.setdefault(stat[1], []).append(int(entry.name))
+    found: list[int] = []
+    layer = [pid]
+    while layer:
+        layer = [child for parent in layer for child in children.get(parent, ())]
+        found += layer
+    return found
+
+
+def _stat(entry: Path) -> tuple[str, int] | None:
+    """State and parent of a process (proc(5)); None if it is gone."""
+    try:
+        words = (entry / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return words[0], int(words[1])
+
 
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on at this moment."""
