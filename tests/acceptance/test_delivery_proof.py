@@ -1,0 +1,25 @@
+"""Nothing lost, nothing doubled, on real processes: the short form of `eclor eval delivery`."""
+
+import os
+
+import pytest
+
+from benchmarks.delivery_proof.run import prove
+
+pytestmark = [pytest.mark.checkout, pytest.mark.database, pytest.mark.broker]
+
+SEED = 3
+
+
+@pytest.mark.timeout(180)
+def test_a_few_kills_lose_and_double_nothing() -> None:
+    figures = prove(
+        kills=4,
+        seed=SEED,
+        edition=os.environ.get("ECLOR_TEST_EDITION", "timescale"),
+        trace_rows=2_000,
+        say=lambda text: None,
+    )
+    assert (figures["lost"], figures["doubled"]) == (0, 0)
+    assert figures["kills"] == 4 + 3 + 2
+    assert figures["rows"] >= 10_000

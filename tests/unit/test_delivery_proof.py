@@ -1,0 +1,39 @@
+"""The proof on real processes: its schedule is repeatable, and its witness sees what is wrong."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.delivery_proof.schedule import DiskFull, Kill, NetworkFault, schedule
+
+pytestmark = pytest.mark.checkout
+
+
+@given(kills=st.integers(1, 300), seed=st.integers())
+def test_the_same_seed_gives_the_same_blows_and_exactly_the_kills_asked_for(
+    kills: int, seed: int
+) -> None:
+    blows = schedule(kills, seed, edges=3, workers=2, proxies=7)
+    assert blows == schedule(kills, seed, edges=3, workers=2, proxies=7)
+    assert sum(isinstance(blow, Kill) for blow in blows) == kills
+    assert [blow.at_s for blow in blows] == sorted(blow.at_s for blow in blows)
+
+
+def test_another_seed_gives_other_blows() -> None:
+    one, other = (schedule(20, seed, edges=3, workers=2, proxies=7) for seed in (1, 2))
+    assert one != other
+
+
+def test_every_party_link_and_fault_has_its_turn_within_sixty_kills() -> None:
+    blows = schedule(60, 1, edges=3, workers=2, proxies=7)
+    killed = Counter((b.party, b.index) for b in blows if isinstance(b, Kill))
+    assert len(killed) == 3 + 2 + 1 + 1
+    assert {b.proxy for b in blows if isinstance(b, NetworkFault)} == set(range(7))
+    assert len({b.fault for b in blows if isinstance(b, NetworkFault)}) == 5
+    assert any(isinstance(b, DiskFull) for b in blows)
+
+
+def test_sixty_kills_leave_time_for_the_rest_within_three_minutes() -> None:
+    assert all(schedule(60, s, edges=3, workers=2, proxies=7)[-1].at_s < 130 for s in range(50))
