@@ -27,6 +27,7 @@ GROUPS = {
     "edge": Entry("cli.edge", "edge", "Run and check the agent of a gateway.", "edge"),
     "eval": Entry("cli.evaluate", "evaluate", "Evaluate the quality of results.", "demo"),
     "provision": Entry("cli.provision", "provision", "Keep sites, gateways and devices.", "cloud"),
+    "verify": Entry("cli.verify", "verify", "Check that nothing was lost.", "cloud"),
     "sim": Entry("cli.sim", "sim", "Simulate devices, write their history and truth.", "sim"),
 }
 

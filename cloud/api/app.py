@@ -21,6 +21,7 @@ from cloud.audit import routes as audit
 from cloud.batches import routes as batches
 from cloud.clock import SystemClock
 from cloud.keys import routes as keys
+from cloud.ledger import routes as ledger
 from cloud.lighting import routes as lighting
 from cloud.portal import routes as portal
 from cloud.readings import routes as readings
@@ -51,7 +52,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(CacheDefault)
     app.include_router(_health)
-    for domain in (registry, readings, batches, keys, audit, lighting, waiting):
+    for domain in (registry, readings, ledger, batches, keys, audit, lighting, waiting):
         app.include_router(domain.router, prefix=PREFIX)
     app.include_router(portal.router)
     describe(app)

@@ -1,0 +1,1 @@
+"""The daily ledger: does everything that a gateway made durable have a place?"""
