@@ -180,6 +180,54 @@ def doctor(*, config: Path | None, verbose: bool, as_json: bool) -> None:
         raise SystemExit(1)
 
 
+@cloud.command()
+@_common
+@click.argument("gateway", required=False)
+@click.option("--all", "everyone", is_flag=True, help="Ask every gateway.")
+@_JSON
+def rewind(
+    *, config: Path | None, verbose: bool, gateway: str | None, everyone: bool, as_json: bool
+) -> None:
+    """Ask gateways to send again what the database lacks, after it was restored from a backup.
+
+    Each is told with its next acknowledgement, within about a minute, and sends what it still has.
+
+    \b
+    Examples:
+      eclor cloud rewind --all
+      eclor cloud rewind cab-centre-1
+    """
+    from cloud.ingest.rewind import Rewound
+    from cloud.ingest.rewind import rewind as ask
+    from cloud.storage.pool import connect
+
+    if (gateway is None) is not everyone:
+        raise click.UsageError("name one gateway, or say --all")
+    settings = _settings(config, verbose=verbose)
+
+    def run() -> list[Rewound]:
+        with connect(settings.database, role="rewind") as conn:
+            return ask(conn, gateway, actor="console")
+
+    asked = _run(run)
+    if as_json:
+        rows = [
+            {
+                "gateway": stream.gateway,
+                "epoch": str(stream.epoch),
+                "lane": stream.lane.label,
+                "rewind_to": stream.rewind_to,
+            }
+            for stream in asked
+        ]
+        click.echo(json.dumps(rows))
+        return
+    for stream in asked:
+        where = f"{stream.gateway} {stream.lane.label}, store {stream.epoch}"
+        click.echo(f"{where}: from batch {stream.rewind_to} on")
+    click.echo(f"{len(asked)} streams asked", err=True)
+
+
 def _show(diagnosis: Diagnosis) -> None:
     timescale = diagnosis.timescaledb
     licence = f" ({diagnosis.licence})" if diagnosis.licence else ""

@@ -21,6 +21,11 @@ async def record(conn: psycopg.AsyncConnection, events: Iterable[Event]) -> None
             await cursor.executemany(_SQL["record"], rows)
 
 
+def record_now(conn: psycopg.Connection, event: Event) -> None:
+    """The same for a command on the server, which is synchronous."""
+    conn.execute(_SQL["record"], parameters(event))
+
+
 def parameters(event: Event) -> tuple[Any, ...]:
     return (event.actor, event.action, event.object, _json(event.before), _json(event.after))
 

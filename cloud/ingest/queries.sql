@@ -54,6 +54,16 @@ cross join lateral (select * from stream where stream.gateway_id = g.gateway_id
 where g.gateway_id = any(%(gateway)s)
 order by g.name, s.updated_at, s.epoch, s.lane;
 
+-- name: rewind
+-- From the first number that the database lacks: after the first range if that begins with 1.
+update stream s
+set rewind_to = case when lower(f.first) = 1 then upper(f.first) else 1 end
+from gateway g, stream t
+left join lateral (select r as first from unnest(t.received) r order by r limit 1) f on true
+where g.gateway_id = s.gateway_id and (%(gateway)s::text is null or g.name = %(gateway)s)
+  and (t.gateway_id, t.epoch, t.lane) = (s.gateway_id, s.epoch, s.lane)
+returning g.name, s.epoch, s.lane, s.rewind_to;
+
 -- name: devices
 select gateway_id, name, device_id from device where gateway_id = any(%s);
 
