@@ -3,9 +3,10 @@
     receive -> merge (rows, time or a quiet socket) -> accept (COMMIT) -> publish acks -> PUBACK
 
 What is not committed is not acknowledged; after any loss both connections are made anew and the
-broker or the gateway sends again. Memory is bounded by the receive maximum times the size of a
-message. SIGTERM: what has arrived is committed and acknowledged, then the session is left to the
-broker, which keeps it for `session_expiry_s`.
+broker or the gateway sends again. Memory is bounded: messages by the receive maximum times the size
+of a message, decoded rows by `merge_rows` and one batch more. SIGTERM: what has arrived is
+committed and acknowledged, then the session is left to the broker, which keeps it for
+`session_expiry_s`.
 """
 
 from collections.abc import Callable
@@ -47,12 +48,17 @@ class Merge:
         self.arrivals.append((arrival, now_us))
         self.rows += _rows_announced(arrival.payload)
 
+    @property
+    def full(self) -> bool:
+        """Whether another batch would only add to the memory that the transaction needs."""
+        return self.rows >= self.limits.merge_rows
+
     def due(self, *, now_s: float, quiet: bool) -> bool:
         """Whether to commit now: enough rows, waited long enough, or nothing more comes."""
         if not self.arrivals:
             return False
         waited_ms = (now_s - self.opened_s) * 1000
-        return quiet or self.rows >= self.limits.merge_rows or waited_ms >= self.limits.merge_ms
+        return quiet or self.full or waited_ms >= self.limits.merge_ms
 
     def wait_s(self) -> float:
         """How long the socket may stay quiet."""
@@ -128,6 +134,8 @@ class Worker:
             arrivals = session.receive(merge.wait_s())
             for arrival in arrivals:
                 merge.add(arrival, now_us=self._clock.now_us(), now_s=self._clock.monotonic_s())
+                if merge.full:
+                    self._commit(conn, session, merge.take())
             if merge.due(now_s=self._clock.monotonic_s(), quiet=not arrivals):
                 self._commit(conn, session, merge.take())
         if merge.arrivals:
