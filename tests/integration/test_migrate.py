@@ -23,6 +23,7 @@ SQL_NAMES = {
     "bigint": "int8",
     "real": "float4",
     "double precision": "float8",
+    "date": "date",
     "text": "text",
 }
 
