@@ -71,6 +71,8 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Port = 8000
     pool_max: Annotated[int, Meta(ge=1, le=64)] = 8
     statement_timeout_s: Seconds = 5.0
+    exports_max: Annotated[int, Meta(ge=1, le=16)] = 2
+    export_timeout_s: Seconds = 900.0
 
 
 class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -20,6 +20,9 @@ from cloud.api.openapi import describe
 from cloud.audit import routes as audit
 from cloud.batches import routes as batches
 from cloud.clock import SystemClock
+from cloud.energy import routes as energy
+from cloud.export import routes as export
+from cloud.export.stream import Turns
 from cloud.keys import routes as keys
 from cloud.ledger import routes as ledger
 from cloud.lighting import routes as lighting
@@ -48,11 +51,23 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     )
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
+    app.state.exports = Turns(settings.api.exports_max)
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(CacheDefault)
     app.include_router(_health)
-    for domain in (registry, readings, ledger, batches, keys, audit, lighting, waiting):
+    for domain in (
+        registry,
+        readings,
+        energy,
+        export,
+        ledger,
+        batches,
+        keys,
+        audit,
+        lighting,
+        waiting,
+    ):
         app.include_router(domain.router, prefix=PREFIX)
     app.include_router(portal.router)
     describe(app)

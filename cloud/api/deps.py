@@ -11,9 +11,10 @@ from protocols.time import Clock
 
 
 async def connection(request: Request) -> AsyncIterator[psycopg.AsyncConnection]:
-    """An autocommit connection of the pool for the length of one request.
+    """An autocommit connection of the pool for the length of the route's function.
 
-    Writers open `conn.transaction()` themselves, so that it ends before the answer is sent.
+    It is back in the pool before the answer is sent: a client that reads slowly holds none.
+    Writers open `conn.transaction()` themselves.
     """
     async with cast(AsyncConnectionPool, request.app.state.pool).connection() as conn:
         yield conn
@@ -23,5 +24,5 @@ def clock(request: Request) -> Clock:
     return cast(Clock, request.app.state.clock)
 
 
-Connection = Annotated[psycopg.AsyncConnection, Depends(connection)]
+Connection = Annotated[psycopg.AsyncConnection, Depends(connection, scope="function")]
 Now = Annotated[Clock, Depends(clock)]

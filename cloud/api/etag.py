@@ -22,17 +22,28 @@ def encode(value: object) -> bytes:
 
 def tag(value: object) -> str:
     """The entity tag of a JSON value."""
-    return f'"{hashlib.sha256(encode(value)).hexdigest()[:24]}"'
+    return _tag(encode(value))
 
 
-def tagged(request: Request, value: object, *, cache: str = PRIVATE, status: int = 200) -> Response:
+def _tag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+
+
+def tagged(
+    request: Request,
+    value: object,
+    *,
+    cache: str = PRIVATE,
+    status: int = 200,
+    media_type: str = "application/json",
+) -> Response:
     """`value` as JSON with its tag, or 304 where the client holds the same."""
-    etag = tag(value)
+    body = encode(value)
+    etag = _tag(body)
     headers = {"ETag": etag, "Cache-Control": cache}
     if request.method == "GET" and etag in _listed(request, "if-none-match"):
         return Response(status_code=304, headers=headers)
-    body = encode(value)
-    return Response(body, status_code=status, media_type="application/json", headers=headers)
+    return Response(body, status_code=status, media_type=media_type, headers=headers)
 
 
 def check_preconditions(request: Request, current: object | None) -> None:

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
+from cloud.readings.sources import Source
 from protocols.ids import Lane
-from protocols.quantities import Kind
 
 MAX_MISSING_RANGES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a device: `values` are physical, in the order of the kind's columns.
+    """One row of a device: `values` are physical, in the order of its source's columns.
 
     `point` names the series of a sample and is empty for other kinds; `window_s` is 0 at an
     instant.
@@ -25,7 +25,7 @@ class Row:
     t: datetime
     window_s: int
     quality: int
-    values: Sequence[float | int | str | None]
+    values: Sequence[float | int | str | date | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows: one kind of one gateway, some of its devices or all, from `start` to `until`."""
+    """Which rows: one source of one gateway, some of its devices or all, `start` to `until`."""
 
-    kind: Kind
+    source: Source
     gateway: str
     devices: Sequence[str] | None
     start: datetime

@@ -35,8 +35,23 @@ order by s.series_id;
 -- (records of commands) are told apart by the offset.
 select t, {columns} from {table}
 where {key} = %(channel)s and t >= %(start)s and t < %(until)s
-order by t, {order}
+order by {order}
 limit %(limit)s offset %(skip)s;
+
+-- name: days
+-- The same from a day table, whose key is the civil date: a day's start lies within a day of it.
+select t, {columns} from {table}
+where {key} = %(channel)s
+  and day between (%(start)s::timestamptz at time zone 'UTC')::date - 1
+              and (%(until)s::timestamptz at time zone 'UTC')::date + 1
+  and t >= %(start)s and t < %(until)s
+order by {order}
+limit %(limit)s offset %(skip)s;
+
+-- name: raw_from
+-- Where the readings of a kind begin: before this they were dropped, only rollups are left.
+select case when isfinite(dropped_before) then dropped_before end from raw_store
+where kind = %(kind)s;
 
 -- name: streams
 -- The ledger of a gateway, summed by stream. rows_before of the newest batch tells how much the

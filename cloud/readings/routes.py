@@ -1,4 +1,4 @@
-"""What was measured: latest values, readings over a time range, the ledger of a gateway.
+"""What was measured: latest values, readings, hours or days of a time range, a gateway's ledger.
 
 Values are physical, in the unit that the name of the column carries; `GET /kinds` lists them.
 A null was not measured or lies outside the physical range; `quality` is a bit mask.
@@ -19,11 +19,12 @@ from cloud.api.auth import Principal, Scope, require, require_sight
 from cloud.api.deps import Connection
 from cloud.api.etag import PRIVATE, tagged
 from cloud.api.faults import Fault
-from cloud.api.problems import invalid, openapi_responses
+from cloud.api.problems import Problem, invalid, openapi_responses
 from cloud.readings import store
 from cloud.readings.model import MAX_MISSING_RANGES, GatewayLedger, Position, Row, Selection
+from cloud.readings.sources import Resolution, Source, choose, source
 from cloud.registry import store as registry
-from cloud.storage.tables import TABLES
+from cloud.rollups.tables import ROLLUPS
 from protocols.quantities import KINDS, Kind, Quality
 from protocols.time import US_PER_S
 
@@ -32,7 +33,12 @@ router = APIRouter(tags=["readings"])
 MAX_LATEST = 20_000
 MAX_READINGS = 10_000
 MAX_DEVICES = 500
-MAX_RANGE = timedelta(days=366)
+MAX_RANGE = {
+    Resolution.RAW: timedelta(days=366),
+    Resolution.HOUR: timedelta(days=3_660),
+    Resolution.DAY: timedelta(days=36_600),
+}
+"""The longest range of one listing; its pages are bounded by MAX_READINGS."""
 MAX_T_US = 4_102_444_800 * US_PER_S  # 2100-01-01
 
 Reader = Annotated[Principal, require(Scope.READ)]
@@ -49,13 +55,18 @@ class RowForm(BaseModel):
     t: datetime
     window_s: int
     quality: int = Field(description="Bits of GET /kinds; 0 is good")
-    values: dict[str, float | int | str | None] = Field(examples=[{"level_pct": 70.0}])
+    values: dict[str, float | int | str | None] = Field(
+        description="By column of GET /kinds. Hours and days have X_mean, X_min, X_max of a gauge,"
+        " the difference X, X_span_s, X_resets, X_end of a counter, rows, covered_s, and day",
+        examples=[{"level_pct": 70.0}],
+    )
 
 
 class RowPage(BaseModel):
     """Rows of one kind."""
 
     kind: KindName
+    resolution: Resolution = Field(description="What a row is: a reading, an hour, a civil day")
     items: list[RowForm]
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
@@ -153,7 +164,7 @@ async def list_latest(
     if territory is not None:
         require_sight(who, territory, what="territory", name=territory)
     if gateway is not None:
-        await _sight(conn, who, gateway)
+        await sight(conn, who, gateway)
     position = pagination.decode(cursor, tuple[str, str, str])
     chosen = Kind.from_label(kind)
     rows = await store.latest(
@@ -168,7 +179,7 @@ async def list_latest(
     more = None
     if len(rows) > limit:
         more = pagination.encode(page[-1].gateway, page[-1].device, page[-1].point)
-    return _page(request, chosen, page, more)
+    return _page(request, source(chosen, Resolution.RAW), page, more)
 
 
 @router.get("/readings", response_model=RowPage, responses=ERRORS)
@@ -183,20 +194,29 @@ async def list_readings(
     device: Annotated[
         list[str] | None, Query(max_length=MAX_DEVICES, description="Only these; repeatable")
     ] = None,
+    resolution: Annotated[
+        Literal["auto"] | Resolution,
+        Query(description="auto: readings up to 2 days, hours up to 62 days, beyond that days"),
+    ] = "auto",
     cursor: pagination.Cursor = None,
     limit: Annotated[int, Query(ge=1, le=MAX_READINGS)] = 1_000,
 ) -> Response:
-    """Rows of one kind of a gateway over a time range, device by device, each in order of time."""
-    _check_range(start, until)
-    await _sight(conn, who, gateway)
-    given = pagination.decode(cursor, tuple[int, int, int])
-    after = _position(given) if given else None
-    chosen = Selection(Kind.from_label(kind), gateway, device, start, until)
+    """Rows of one kind of a gateway over a time range, device by device, each in order of time.
+
+    The answer says its `resolution`. An hour or a day belongs to the range when its start does.
+    """
+    await sight(conn, who, gateway)
+    given = pagination.decode(cursor, tuple[int, int, int, Resolution])
+    wanted = resolution if given is None else Resolution(str(given[3]))
+    read = await choose_source(conn, Kind.from_label(kind), wanted, start, until)
+    after = _position(given[:3]) if given else None
+    chosen = Selection(read, gateway, device, start, until)
     rows, following = await store.readings(conn, chosen, after=after, limit=limit)
     more = None
     if following is not None:
-        more = pagination.encode(following.channel_id, following.t_us, following.skip)
-    return _page(request, chosen.kind, rows, more)
+        place = (following.channel_id, following.t_us, following.skip)
+        more = pagination.encode(*place, read.resolution.value)
+    return _page(request, read, rows, more)
 
 
 @router.get("/gateways/{gateway}/ledger", response_model=LedgerForm, responses=ERRORS)
@@ -207,25 +227,57 @@ async def read_ledger(
     gateway: Annotated[str, Path(max_length=40, examples=["cab-centre-1"])],
 ) -> Response:
     """What became of everything that the gateway sent: nothing is missing without being named."""
-    await _sight(conn, who, gateway)
+    await sight(conn, who, gateway)
     async with conn.transaction():
         await conn.execute("set transaction isolation level repeatable read, read only")
         found = await store.ledger(conn, gateway)
     return tagged(request, _ledger_form(found))
 
 
-async def _sight(conn: psycopg.AsyncConnection, who: Principal, gateway: str) -> None:
+async def sight(conn: psycopg.AsyncConnection, who: Principal, gateway: str) -> None:
     """404 unless the gateway exists and the key may see it."""
     found = await registry.gateways(conn, gateway=gateway)
     territory = found[0].territory if found else None
     require_sight(who, territory, what="gateway", name=gateway)
 
 
-def _check_range(start: datetime, until: datetime) -> None:
-    if not start < until or until - start > MAX_RANGE:
-        remedy = f"choose from < to, at most {MAX_RANGE.days} days"
-        fault = Fault("query/to", "to", until.isoformat(), "is not a range that is served", remedy)
-        raise invalid(f"{fault.fault}: {remedy}", [fault])
+async def choose_source(
+    conn: psycopg.AsyncConnection,
+    kind: Kind,
+    wanted: Literal["auto"] | Resolution,
+    start: datetime,
+    until: datetime,
+) -> Source:
+    """What a range is read from; 422 where it cannot be had, or is longer than is served."""
+    if wanted == "auto":
+        raw_from = await store.raw_from(conn, kind)
+        wanted = choose(kind, start, until, raw_from=raw_from)
+    if wanted is not Resolution.RAW and kind not in ROLLUPS:
+        remedy = "ask for resolution=raw: records are events, which are not summed up"
+        raise _refused(
+            "resolution", wanted.value, f"there are no {wanted}s of {kind.label}", remedy
+        )
+    _check_range(start, until, wanted)
+    return source(kind, wanted)
+
+
+def _check_range(start: datetime, until: datetime, resolution: Resolution) -> None:
+    longest = MAX_RANGE[resolution]
+    if not start < until:
+        raise _refused("to", until.isoformat(), "is not after from", "choose from < to")
+    if until - start > longest:
+        coarser = {
+            Resolution.RAW: "ask for a shorter range, or for resolution=hour",
+            Resolution.HOUR: "ask for a shorter range, or for resolution=day",
+            Resolution.DAY: "ask for a shorter range",
+        }[resolution]
+        fault = f"the range is longer than is served at resolution={resolution}"
+        remedy = f"at most {longest.days} days; {coarser}"
+        raise _refused("to", until.isoformat(), fault, remedy)
+
+
+def _refused(key: str, value: str, fault: str, remedy: str) -> Problem:
+    return invalid(f"{fault}: {remedy}", [Fault(f"query/{key}", key, value, fault, remedy)])
 
 
 def _position(given: Sequence[int | str]) -> Position:
@@ -235,15 +287,20 @@ def _position(given: Sequence[int | str]) -> Position:
     return Position(channel_id, t_us, skip)
 
 
-def _page(request: Request, kind: Kind, rows: Sequence[Row], more: str | None) -> Response:
-    names = [column.name for column in TABLES[kind].values]
-    body = {"kind": kind.label, "items": [_row_form(row, names) for row in rows], "next": more}
+def _page(request: Request, read: Source, rows: Sequence[Row], more: str | None) -> Response:
+    names = [name for name, _ in read.columns]
+    body = {
+        "kind": read.kind.label,
+        "resolution": read.resolution.value,
+        "items": [row_form(row, names) for row in rows],
+        "next": more,
+    }
     response = tagged(request, body, cache=PRIVATE)
     response.headers.update(pagination.link(request, more))
     return response
 
 
-def _row_form(row: Row, names: Sequence[str]) -> dict[str, Any]:
+def row_form(row: Row, names: Sequence[str]) -> dict[str, Any]:
     form: dict[str, Any] = {
         "gateway": row.gateway,
         "device": row.device,

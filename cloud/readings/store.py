@@ -1,6 +1,7 @@
 """Readings and ledgers from the database. Statements of a kind are filled in from its table."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -16,15 +17,15 @@ from cloud.readings.model import (
     StreamLedger,
     missing_ranges,
 )
+from cloud.readings.sources import Resolution, Source, source
 from cloud.storage import queries
-from cloud.storage.tables import TABLES, ReadingTable
+from cloud.storage.tables import TABLES
 from protocols.ids import Lane
 from protocols.quantities import Kind
 from protocols.time import from_datetime, to_datetime
 
 _SQL = queries.load(__file__)
-_RECORD_ORDER = {Kind.OUTCOME: ("command_id",), Kind.GAP: ("lane", "first_t_us")}
-"""What else a row is told apart by, beside its channel and time (the unique indexes)."""
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 async def latest(
@@ -44,7 +45,7 @@ async def latest(
         channel=sql.Identifier("series" if sample else "device"),
         key=sql.Identifier(table.key),
         table=sql.Identifier(table.latest),
-        columns=_columns(table, of="r"),
+        columns=_columns(source(kind, Resolution.RAW), of="r"),
     )
     gateway_after, device_after, point_after = after or (None, None, None)
     parameters = {
@@ -76,6 +77,13 @@ async def readings(
     return rows, None
 
 
+async def raw_from(conn: psycopg.AsyncConnection, kind: Kind) -> datetime:
+    """Where the readings of a kind begin; the beginning of time while none were dropped."""
+    row = await (await conn.execute(_SQL["raw_from"], {"kind": int(kind)})).fetchone()
+    found = row[0] if row else None
+    return found if isinstance(found, datetime) else _BEGINNING
+
+
 async def ledger(conn: psycopg.AsyncConnection, gateway: str) -> GatewayLedger:
     """What became of everything that `gateway` sent."""
     named = {"gateway": gateway}
@@ -86,7 +94,7 @@ async def ledger(conn: psycopg.AsyncConnection, gateway: str) -> GatewayLedger:
 
 
 async def _channels(conn: psycopg.AsyncConnection, chosen: Selection) -> list[Channel]:
-    name = "series_channels" if chosen.kind is Kind.SAMPLE else "device_channels"
+    name = "series_channels" if chosen.source.kind is Kind.SAMPLE else "device_channels"
     devices = None if chosen.devices is None else list(chosen.devices)
     parameters = {"gateway": chosen.gateway, "devices": devices}
     return [Channel(*row) async for row in await conn.execute(_SQL[name], parameters)]
@@ -99,13 +107,12 @@ async def _of_channel(
     after: Position | None,
     limit: int,
 ) -> list[Row]:
-    table = TABLES[chosen.kind]
-    order = _RECORD_ORDER.get(chosen.kind, (table.key,))
-    query = sql.SQL(_SQL["readings"]).format(
-        columns=_columns(table),
-        table=sql.Identifier(table.name),
-        key=sql.Identifier(table.key),
-        order=sql.SQL(", ").join(map(sql.Identifier, order)),
+    read = chosen.source
+    query = sql.SQL(_SQL["days" if read.resolution is Resolution.DAY else "readings"]).format(
+        columns=_columns(read),
+        table=sql.Identifier(read.table),
+        key=sql.Identifier(read.key),
+        order=sql.SQL(", ").join(map(sql.Identifier, read.order)),
     )
     parameters = {
         "channel": channel.channel_id,
@@ -130,11 +137,13 @@ def _position(
     return Position(channel.channel_id, last_us, same + before)
 
 
-def _columns(table: ReadingTable, *, of: str | None = None) -> sql.Composable:
-    """window_s (0 where the table has none), quality, then the values."""
-    names = ["quality", *(column.name for column in table.values)]
+def _columns(read: Source, *, of: str | None = None) -> sql.Composable:
+    """Length of the row, quality, then the values."""
+    names = ["quality", *(name for name, _ in read.columns)]
     identifiers = [sql.Identifier(of, name) if of else sql.Identifier(name) for name in names]
-    window = sql.Identifier(*([of] if of else []), "window_s") if table.has_window else sql.SQL("0")
+    window = read.window
+    if of and isinstance(window, sql.Identifier):
+        window = sql.SQL("{}.{}").format(sql.Identifier(of), window)
     return sql.SQL(", ").join([window, *identifiers])
 
 

@@ -80,7 +80,9 @@ def request_of(operation: Operation) -> dict[str, Any]:
     match operation.method, operation.path.removeprefix("/api/v1"):
         case "GET", "/latest":
             kwargs["params"] = {"kind": "light"}
-        case "GET", "/readings":
+        case "GET", "/energy":
+            kwargs["params"] = {"by": "group", "from": "2026-01-01", "to": "2026-02-01"}
+        case "GET", "/readings" | "/export/readings":
             span = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}
             kwargs["params"] = {"kind": "light", "gateway": NAMES["gateway"], **span}
         case "POST", "/registry":
