@@ -24,6 +24,7 @@ class Event(enum.StrEnum):
     BATCH_CONFLICTED = "batch_conflicted"
     BATCH_DEDUPLICATED = "batch_deduplicated"
     QUARANTINE_OVERFLOWED = "quarantine_overflowed"
+    LINES_WRITTEN = "lines_written"
     ROLE_STARTED = "role_started"
     ROLE_STOPPED = "role_stopped"
     BROKER_CONNECTED = "broker_connected"
@@ -41,6 +42,7 @@ CATALOGUE: Mapping[Event, tuple[int, tuple[str, ...]]] = MappingProxyType(
             ("gateway_id", "seq", "rows", "stored_rows"),
         ),
         Event.QUARANTINE_OVERFLOWED: (logging.ERROR, ("gateway_id", "reason")),
+        Event.LINES_WRITTEN: (logging.DEBUG, ("rows", "repeated", "ignored", "refused")),
         Event.ROLE_STARTED: (logging.INFO, ("role", "detail")),
         Event.ROLE_STOPPED: (logging.INFO, ("role",)),
         Event.BROKER_CONNECTED: (logging.INFO, ("address", "session_present")),

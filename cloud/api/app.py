@@ -21,11 +21,13 @@ from cloud.audit import routes as audit
 from cloud.batches import routes as batches
 from cloud.clock import SystemClock
 from cloud.energy import routes as energy
+from cloud.events import Events
 from cloud.export import routes as export
 from cloud.export.stream import Turns
 from cloud.keys import routes as keys
 from cloud.ledger import routes as ledger
 from cloud.lighting import routes as lighting
+from cloud.lineprotocol import routes as lineprotocol
 from cloud.portal import routes as portal
 from cloud.readings import routes as readings
 from cloud.registry import routes as registry
@@ -35,6 +37,8 @@ from cloud.waiting import routes as waiting
 from protocols.time import Clock
 
 PREFIX = "/api/v1"
+INFLUX_PREFIX = "/api/v2"
+"""Where InfluxDB's clients look for it."""
 
 
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
@@ -51,6 +55,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     )
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
+    app.state.events = Events("api")
     app.state.exports = Turns(settings.api.exports_max)
     problems.install(app)
     app.add_middleware(BodyLimit)
@@ -69,6 +74,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         waiting,
     ):
         app.include_router(domain.router, prefix=PREFIX)
+    app.include_router(lineprotocol.router, prefix=INFLUX_PREFIX)
     app.include_router(portal.router)
     describe(app)
     return app

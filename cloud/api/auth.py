@@ -18,6 +18,8 @@ from typing import Annotated, Any
 
 from fastapi import Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.requests import HTTPConnection
 
 from cloud.api.deps import Connection, Now
 from cloud.api.problems import Problem, forbidden, not_found
@@ -27,7 +29,18 @@ from protocols.time import to_datetime
 
 __all__ = ["Principal", "Scope", "require", "require_sight"]
 
-BEARER = HTTPBearer(
+
+class _Key(HTTPBearer):
+    """The header with the scheme Bearer, or Token as InfluxDB's clients write it."""
+
+    async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
+        scheme, text = get_authorization_scheme_param(request.headers.get("Authorization"))
+        if scheme.lower() not in ("bearer", "token") or not text:
+            return None
+        return HTTPAuthorizationCredentials(scheme=scheme, credentials=text.strip())
+
+
+BEARER = _Key(
     scheme_name="key",
     bearerFormat="eck_<id>_<secret>",
     description="An API key, made by `eclor keys create`. The scope that a route needs is listed.",

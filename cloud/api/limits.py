@@ -10,10 +10,13 @@ from protocols.wire import MAX_PAYLOAD_BYTES
 MAX_BODY_BYTES = 1 << 20
 MAX_DOCUMENT_BYTES = 8 << 20
 """A whole registry: 10,000 devices take about 2 MB."""
+MAX_LINES_BYTES = 4 << 20
+"""A body of line protocol as it is sent, packed or not."""
 
 LIMITS: Mapping[str, int] = {
     "/api/v1/batches": MAX_PAYLOAD_BYTES,
     "/api/v1/registry": MAX_DOCUMENT_BYTES,
+    "/api/v2/write": MAX_LINES_BYTES,
 }
 """Paths that may take another length than MAX_BODY_BYTES."""
 

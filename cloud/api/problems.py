@@ -116,6 +116,7 @@ def install(app: FastAPI) -> None:
     for unavailable in (PoolTimeout, TooManyRequests, psycopg.OperationalError, Retriable):
         app.add_exception_handler(unavailable, _on_database_down)
     app.add_exception_handler(psycopg.errors.QueryCanceled, _on_slow_query)
+    app.add_exception_handler(psycopg.DataError, _on_bad_value)
     app.add_exception_handler(Exception, _on_fault)
 
 
@@ -161,6 +162,13 @@ async def _on_slow_query(request: Request, exc: Exception) -> Response:
     log.warning("query_cancelled path=%s", request.url.path)
     detail = "the query took too long; ask for a shorter range or fewer devices"
     return answer(request, 503, "too-slow", detail, headers={"Retry-After": "30"})
+
+
+async def _on_bad_value(request: Request, exc: Exception) -> Response:
+    """A text with a NUL, a number beyond its type: what no check of the form has caught."""
+    said = str(exc).splitlines()[0]
+    log.warning("value_refused path=%s detail=%s", request.url.path, said)
+    return answer(request, 422, "invalid", f"the database cannot hold a value given: {said}")
 
 
 async def _on_fault(request: Request, exc: Exception) -> Response:

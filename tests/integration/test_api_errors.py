@@ -27,6 +27,8 @@ PROTOBUF = {"Content-Type": "application/x-protobuf"}
         ("GET", "/latest?kind=moon", 422, "invalid"),
         ("GET", "/devices?limit=0", 422, "invalid"),
         ("GET", "/readings?kind=light&gateway=g&from=2026-01-01&to=now", 422, "invalid"),
+        ("GET", "/latest?kind=light&gateway=%00", 422, "invalid"),
+        ("GET", "/energy?by=group&name=%00&from=2026-01-01&to=2026-02-01", 422, "invalid"),
         ("PUT", "/territories/pays-haut", 422, "invalid"),
         ("POST", "/batches", 415, "unsupported-media-type"),
     ],
