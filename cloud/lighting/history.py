@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from cloud.lighting import solar
 from cloud.lighting.classes import Flags, Floats
 from cloud.lighting.holidays import day_like, holidays
-from protocols import sun
 from protocols.time import US_PER_S, TimeUs, to_datetime
 
 HOUR_US = 3600 * US_PER_S
@@ -85,7 +85,7 @@ def hours(t_us: Ints, where: Where) -> Hours:
     local = [to_datetime(TimeUs(int(t))).astimezone(where.zone) for t in t_us]
     dates = [moment.date() for moment in local]
     free = _holidays_around(dates, where.country)
-    elevation = np.array([_elevation(int(t), where) for t in t_us])
+    elevation = solar.elevation_deg(t_us + HOUR_US // 2, where.latitude_deg, where.longitude_deg)
     night = elevation < NIGHT_ELEVATION_DEG
     night_of = np.array([_night(moment) for moment in local], dtype=np.int64)
     return Hours(
@@ -111,12 +111,6 @@ def hours(t_us: Ints, where: Where) -> Hours:
 def _holidays_around(dates: list[date], country: str) -> frozenset[date]:
     years = range(dates[0].year - 1, dates[-1].year + 2) if dates else range(0)
     return frozenset().union(*(holidays(country, year) for year in years))
-
-
-def _elevation(t_us: int, where: Where) -> float:
-    return sun.elevation_deg(
-        t_us + HOUR_US // 2, latitude_deg=where.latitude_deg, longitude_deg=where.longitude_deg
-    )
 
 
 def _civil(local: datetime) -> int:
