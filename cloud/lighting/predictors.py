@@ -203,12 +203,18 @@ def _age(counts: Floats, last: Ints) -> Floats:
 
 
 def _smoothed(log: Floats, kind: Ints, weight: float) -> tuple[Floats, Floats]:
-    """Exponentially weighted mean and variance over the earlier hours of the same kind."""
+    """Exponentially weighted mean and variance over the earlier hours of the same kind.
+
+    Where the clocks go back an hour of one name is followed by another: the second is told what
+    the first was, or a night's plan would know an hour of that night.
+    """
     mean = np.full((int(kind.max()) + 1, log.shape[1]), np.nan)
     variance = np.full_like(mean, np.nan)
     means, variances = np.empty_like(log), np.empty_like(log)
     for i, k in enumerate(kind):
-        means[i], variances[i] = mean[k], variance[k]
+        again = i > 0 and kind[i - 1] == k
+        means[i] = means[i - 1] if again else mean[k]
+        variances[i] = variances[i - 1] if again else variance[k]
         value = log[i]
         gap = value - mean[k]
         square = np.where(np.isnan(variance[k]), gap**2, variance[k])
@@ -220,11 +226,14 @@ def _smoothed(log: Floats, kind: Ints, weight: float) -> tuple[Floats, Floats]:
 
 
 def _occurrences(log: Floats, kind: Ints) -> Floats:
-    """The latest earlier hours of the same kind, newest first (occurrences, hours, detectors)."""
+    """The latest earlier hours of the same kind, newest first (occurrences, hours, detectors).
+
+    An hour whose name is repeated is told the same as the one before it, as in `_smoothed`.
+    """
     kept = np.full((int(kind.max()) + 1, _OCCURRENCES, log.shape[1]), np.nan)
     found = np.empty((_OCCURRENCES, *log.shape))
     for i, k in enumerate(kind):
-        found[:, i] = kept[k]
+        found[:, i] = found[:, i - 1] if i > 0 and kind[i - 1] == k else kept[k]
         if np.isfinite(log[i]).any():
             kept[k, 1:] = kept[k, :-1]
             kept[k, 0] = log[i]

@@ -70,6 +70,18 @@ def test_what_a_decision_is_made_of_does_not_know_the_future(
         np.testing.assert_array_equal(getattr(one, name)[before], getattr(two, name)[before])
 
 
+def test_the_hour_that_comes_twice_is_not_told_of_its_first_time() -> None:
+    clock = CLOCKS["polar"]
+    repeated = int(np.flatnonzero(clock.civil[1:] == clock.civil[:-1])[0]) + 1
+    cut = int(clock.cut[repeated])
+    counts = city(1, clock)
+    one = columns(counts, clock, Ahead.NIGHT)
+    two = columns(with_another_future(counts, cut, 1), clock, Ahead.NIGHT)
+    row = int(np.flatnonzero(one.rows == repeated)[0])
+    np.testing.assert_array_equal(one.levels[:, row], two.levels[:, row])
+    np.testing.assert_array_equal(one.others[:, row], two.others[:, row])
+
+
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 99), cut=st.integers(200, WEEKS * 168 - 1))
 def test_bounds_without_a_model_do_not_know_the_future(seed: int, cut: int) -> None:
