@@ -1,0 +1,1 @@
+"""Lighting-class tables as data: one TOML file a norm and edition (`cloud.lighting.norm`)."""

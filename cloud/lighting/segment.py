@@ -1,0 +1,157 @@
+"""A lighted road: its class parameters, its light, and the level that each class asks of it.
+
+One level holds for the whole segment. What is believed of it that lowers the level (over-lighting)
+needs a dated record; without one it is believed to be lit as designed and no better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
+
+import msgspec
+
+from cloud.lighting.norm import VOLUMES, Norm, NormError, Selected, Volume, load, selected
+
+HOURS_PER_YEAR = 4_100.0
+"""Burning hours of a year, dusk to dawn, of lamps whose own count is not known."""
+
+MAX_OVER_LIGHTING = 2.0
+
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class OverLighting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Measured light over designed light, with the record that says so."""
+
+    ratio: Annotated[float, msgspec.Meta(ge=1, le=MAX_OVER_LIGHTING)]
+    measured_on: date
+    evidence: Text
+
+
+class Depreciation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Constant light output: what is left of the lumens at the end of the design, and how fast.
+
+    `end_share`: LLMF that the design ends with. `l80_h`: hours after which 80 % are left.
+    """
+
+    installed_on: date
+    end_share: Share
+    l80_h: Positive
+
+
+class Practice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was done before Eclor: from one civil hour to another at a reduced level."""
+
+    name: Text
+    from_hour: Annotated[int, msgspec.Meta(ge=0, le=23)]
+    until_hour: Annotated[int, msgspec.Meta(ge=0, le=23)]
+    level_pct: Annotated[float, msgspec.Meta(ge=0, le=100)]
+
+
+class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is known of a group's road. `designed_class` is given by its lamps at full output.
+
+    `conflict_of`: the group along whose road this conflict area lies; its class then never falls
+    below the equivalent of that road's. `flux_lm` and `area_m2`: installed, for the French limits.
+    """
+
+    norm: str
+    family: Annotated[str, msgspec.Meta(pattern="^[MCP]$")]
+    parameters: dict[str, str]
+    designed_class: Annotated[str, msgspec.Meta(pattern="^[MCP][0-6]$")]
+    multilane: bool = False
+    dimmable: bool = True
+    least_level_pct: Annotated[float, msgspec.Meta(gt=0, le=100)] = 10.0
+    over_lighting: OverLighting | None = None
+    depreciation: Depreciation | None = None
+    lamp_model: str | None = None
+    conflict_of: str | None = None
+    flux_lm: Positive | None = None
+    area_m2: Positive | None = None
+    cct_k: Positive | None = None
+    built_up: bool = True
+    existing_practice: Practice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What one volume of traffic asks of a segment."""
+
+    volume: Volume
+    selected: Selected
+    level_pct: float
+
+
+def parse(settings: object) -> Segment:
+    """A segment from its stored or sent form; NormError names the field and the fault."""
+    try:
+        segment = msgspec.convert(settings, Segment)
+    except msgspec.ValidationError as exc:
+        raise NormError(f"segment: {exc}") from exc
+    requirements(segment, on=date(2000, 1, 1))
+    return segment
+
+
+def requirements(segment: Segment, *, on: date) -> tuple[Requirement, Requirement, Requirement]:
+    """Class and level at high, moderate and low traffic on the day `on`; levels never rise."""
+    norm = load(segment.norm)
+    found = [_requirement(segment, norm, volume, on) for volume in VOLUMES]
+    normal = found[0]
+    kept = [r if segment.dimmable else normal for r in found]
+    return kept[0], kept[1], kept[2]
+
+
+def _requirement(segment: Segment, norm: Norm, volume: Volume, on: date) -> Requirement:
+    wanted = selected(norm, segment.family, segment.parameters, volume)
+    if segment.designed_class not in norm.light:
+        raise NormError(f"designed_class: {segment.designed_class!r} is not a class of {norm.name}")
+    if segment.designed_class[0] != segment.family:
+        raise NormError(
+            f"designed_class: {segment.designed_class!r} is not of family {segment.family}"
+        )
+    share = norm.light[wanted.name] / norm.light[segment.designed_class]
+    level = 100 * share * constant_output(segment.depreciation, on=on)
+    if segment.over_lighting is not None and segment.over_lighting.measured_on <= on:
+        level /= segment.over_lighting.ratio
+    return Requirement(volume, wanted, round(min(max(level, segment.least_level_pct), 100.0), 1))
+
+
+def constant_output(depreciation: Depreciation | None, *, on: date) -> float:
+    """Share of full output that gives the light of the design's end: below 1 while lamps are new.
+
+    d(h) = LLMF(end) / LLMF(h) with LLMF(h) = 0.8 ** (h / L80); the dirt margin of the maintenance
+    factor stays in, as if the next cleaning were always due tomorrow.
+    """
+    if depreciation is None:
+        return 1.0
+    years = max((on - depreciation.installed_on).days, 0) / 365.25
+    left = math.pow(0.8, years * HOURS_PER_YEAR / depreciation.l80_h)
+    return min(depreciation.end_share / left, 1.0)
+
+
+def equivalent_conflict_class(norm: Norm, road_class: str) -> str:
+    """The C class of a conflict area along a road of an M class (CEN/TR 13201-1, table 2)."""
+    return norm.conflict.get(road_class, road_class)
+
+
+def installed_density(segment: Segment) -> tuple[float, float] | None:
+    """Installed flux density and its French limit, lm/m2; None where either size is not known.
+
+    Arrêté of 27 December 2018, article 3: below 35 lm/m2 in built-up areas, 25 outside, for what is
+    installed from 2020 on.
+    """
+    if segment.flux_lm is None or segment.area_m2 is None:
+        return None
+    return segment.flux_lm / segment.area_m2, 35.0 if segment.built_up else 25.0
+
+
+def as_settings(segment: Segment) -> Mapping[str, object]:
+    """The stored form."""
+    built: Mapping[str, object] = msgspec.to_builtins(segment)
+    return built

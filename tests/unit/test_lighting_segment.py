@@ -1,0 +1,141 @@
+"""Classes from the tables, and the level that a class asks of a road."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from cloud.lighting import power
+from cloud.lighting.norm import NormError, Volume, for_country, load, norm_keys, selected
+from cloud.lighting.segment import (
+    Depreciation,
+    OverLighting,
+    constant_output,
+    installed_density,
+    parse,
+    requirements,
+)
+from protocols import dali
+
+TODAY = date(2026, 11, 25)
+ROAD = {
+    "speed": "moderate",
+    "composition": "mixed",
+    "separated": "no",
+    "junctions": "dense",
+    "parked": "no",
+    "ambient": "moderate",
+    "guidance": "easy",
+}
+SEGMENT = {"norm": "cen-2014", "family": "M", "parameters": ROAD, "designed_class": "M3"}
+
+
+def test_the_examples_of_the_report_come_out() -> None:
+    # CEN/TR 13201-1:2014, annex A.2, example: P4 in the evening, P6 late at night.
+    path = {"speed": "low", "composition": "walk_motor", "parked": "no", "ambient": "moderate"}
+    norm = load("cen-2014")
+    assert selected(norm, "P", path, Volume.MODERATE).name == "P4"
+    late = selected(norm, "P", {**path, "ambient": "low"}, Volume.LOW)
+    assert (late.name, late.terms) == (
+        "P6",
+        {"speed": 1, "volume": -1, "composition": 1, "parked": 0, "ambient": -1},
+    )
+
+
+def test_traffic_alone_moves_a_road_by_two_classes() -> None:
+    found = requirements(parse(SEGMENT), on=TODAY)
+    assert [r.selected.name for r in found] == ["M3", "M4", "M5"]
+    assert [r.level_pct for r in found] == [100.0, 75.0, 50.0]
+
+
+@pytest.mark.parametrize("key", norm_keys())
+def test_every_norm_names_what_must_still_be_checked(key: str) -> None:
+    norm = load(key)
+    assert norm.to_check
+    for family, (first, last) in norm.classes.items():
+        lights = [norm.light[f"{family}{n}"] for n in range(first, last + 1)]
+        assert lights == sorted(lights, reverse=True)
+    assert all(light_class in norm.light for light_class in norm.conflict.values())
+
+
+def test_a_country_has_its_own_edition() -> None:
+    assert for_country("DE").key == "din-2021"
+    assert for_country("FR").key == for_country("XX").key == "cen-2014"
+    german = requirements(parse({**SEGMENT, "norm": "din-2021"}), on=TODAY)
+    assert [r.selected.name for r in german] == ["M4", "M4", "M5"]
+
+
+def test_classes_stay_within_the_classes_there_are() -> None:
+    hardest = {**ROAD, "speed": "very_high", "guidance": "very_difficult", "ambient": "high"}
+    assert selected(load("cen-2014"), "M", hardest, Volume.HIGH).name == "M1"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"norm": "none"}, "cen-2014"),
+        ({"designed_class": "P3"}, "family M"),
+        ({"parameters": {**ROAD, "speed": "fast"}}, "very_high"),
+        ({"parameters": {"speed": "low"}}, "missing"),
+        ({"parameters": {**ROAD, "colour": "red"}}, "unknown"),
+        ({"over_lighting": {"ratio": 1.2}}, "measured_on"),
+        ({"over_lighting": {"ratio": 0.8, "measured_on": "2025-01-01", "evidence": "x"}}, "ratio"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_faulty_segment_is_refused_with_field_and_remedy(
+    change: dict[str, object], fault: str
+) -> None:
+    with pytest.raises(NormError, match=fault):
+        parse({**SEGMENT, **change})
+
+
+def test_over_lighting_counts_from_the_day_it_was_measured() -> None:
+    record = {"ratio": 1.25, "measured_on": "2026-06-01", "evidence": "survey 2026-118"}
+    segment = parse({**SEGMENT, "over_lighting": record})
+    assert segment.over_lighting == OverLighting(1.25, date(2026, 6, 1), "survey 2026-118")
+    assert requirements(segment, on=date(2026, 5, 31))[0].level_pct == 100.0
+    assert requirements(segment, on=TODAY)[0].level_pct == 80.0
+
+
+def test_new_lamps_are_held_back_until_they_have_aged() -> None:
+    lamps = Depreciation(date(2026, 1, 1), end_share=0.9, l80_h=100_000)
+    assert constant_output(lamps, on=date(2026, 1, 1)) == pytest.approx(0.9)
+    assert constant_output(lamps, on=date(2046, 1, 1)) == 1.0
+    aged = [constant_output(lamps, on=date(2026 + year, 1, 1)) for year in range(20)]
+    assert aged == sorted(aged)
+
+
+def test_a_lamp_that_cannot_be_dimmed_keeps_its_normal_level() -> None:
+    found = requirements(parse({**SEGMENT, "dimmable": False}), on=TODAY)
+    assert {r.level_pct for r in found} == {100.0}
+
+
+def test_installed_flux_stands_beside_the_french_limit() -> None:
+    sizes = {"flux_lm": 40_000.0, "area_m2": 2_000.0}
+    assert installed_density(parse(SEGMENT)) is None
+    assert installed_density(parse({**SEGMENT, **sizes})) == (20.0, 35.0)
+    assert installed_density(parse({**SEGMENT, **sizes, "built_up": False})) == (20.0, 25.0)
+
+
+def test_a_power_curve_is_learned_with_its_interval_in_spite_of_dead_lamps() -> None:
+    rng = np.random.default_rng(3)
+    level = rng.choice([50.0, 75.0, 100.0], 400)
+    watts = 6.0 + 50.0 * level / 100 + rng.normal(0, 1.0, 400)
+    watts[:20] = 0.4
+    curve = power.learned(level, watts, rated_w=60.0)
+    assert curve.idle_w == pytest.approx(6.0, abs=1.0)
+    assert curve.full_w == pytest.approx(56.0, abs=0.5)
+    assert curve.interval_w == pytest.approx(1.645, abs=0.2)
+    assert curve.readings == 380
+    assert curve.watts(0.0) == power.STANDBY_W
+
+
+def test_too_little_said_leaves_the_declared_curve() -> None:
+    level, watts = np.full(100, 100.0), np.full(100, 55.0)
+    assert power.learned(level, watts, rated_w=60.0) == power.declared(60.0)
+
+
+def test_half_of_the_scale_of_dali_is_three_per_cent_of_light() -> None:
+    assert dali.percent(127) == pytest.approx(3.119, abs=0.001)
+    assert dali.level(50.0) == 229
