@@ -33,6 +33,7 @@ from edge.outbox import Outbox
 from edge.replay import Replay
 from edge.sender import Sender
 from edge.sensors.mqtt import Sensors
+from edge.signature import PlanKeys
 from edge.state import state_document
 from edge.statedir import StateDir
 from edge.trace import TraceReport
@@ -83,7 +84,9 @@ class Agent:
             started_us=clock.now_us(),
             state=json.loads(self._committer.document(COUNTERS) or b"{}"),
         )
-        self._plans = Plans(config.gateway.state_dir, config.gateway.id)
+        self._plans = Plans(
+            config.gateway.state_dir, config.gateway.id, PlanKeys(config.lighting.plan_keys)
+        )
         self._field = Field(config.buses, config.devices, clock=clock, emit=self._aggregator.add)
         self._sources = self._made_sources()
         self._executor = self._made_executor()

@@ -19,6 +19,7 @@ from edge.config_check import Table
 from edge.config_devices import DeviceSettings as DeviceSettings
 from edge.config_devices import read_devices
 from edge.errors import ConfigFaults, Fault
+from edge.signature import public_key
 from protocols.ids import GatewayId, gateway_id
 
 Protocol = Literal["5", "3.1.1"]
@@ -77,10 +78,14 @@ class ReplayBus:
 
 @dataclass(frozen=True, slots=True)
 class LightingSettings:
-    """What the lamps do with no valid plan at all: level while the sun is below elevation."""
+    """What the lamps do with no valid plan at all: level while the sun is below elevation.
+
+    `plan_keys`: public keys of which one must have signed a plan; empty: any plan is taken.
+    """
 
     fallback_elevation_deg: float
     fallback_level_pct: float
+    plan_keys: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +278,14 @@ def _lighting(table: Table) -> LightingSettings:
     settings = LightingSettings(
         fallback_elevation_deg=table.number("fallback_elevation_deg", -18, 18, default=-0.833),
         fallback_level_pct=table.number("fallback_level_pct", 0, 100, default=100.0),
+        plan_keys=_plan_keys(table),
     )
     table.close()
     return settings
+
+
+def _plan_keys(table: Table) -> tuple[bytes, ...]:
+    """The key in use, and the one that is to follow it while keys are changed."""
+    names = [name for name in ("plan_key", "plan_key_next") if table.has(name)]
+    keys = [table.parsed(name, public_key) for name in names]
+    return tuple(key for key in keys if key is not None)

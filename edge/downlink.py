@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge import events
 from edge.outbox_file import write_durably
+from edge.signature import PlanKeys
 from protocols.documents import DocumentError
 from protocols.ids import GatewayId
 from protocols.plan import Plan, decode_plan, plan_hash
@@ -37,9 +38,10 @@ class Refusal:
 class Plans:
     """The plans that a gateway holds."""
 
-    def __init__(self, directory: Path, gateway: GatewayId) -> None:
+    def __init__(self, directory: Path, gateway: GatewayId, keys: PlanKeys) -> None:
         self._directory = directory
         self._gateway = gateway
+        self._keys = keys
         self.active = self._load(ACTIVE)
         self.next = self._load(NEXT)
         self.refusal: Refusal | None = None
@@ -76,6 +78,7 @@ class Plans:
         return True
 
     def _checked(self, document: bytes, now_us: int) -> Plan:
+        self._keys.check(document)
         plan = decode_plan(document)
         if plan.gateway != self._gateway:
             raise DocumentError(f"plan: gateway {plan.gateway} is not this gateway")
@@ -102,6 +105,7 @@ class Plans:
     def _load(self, name: str) -> Accepted | None:
         try:
             document = (self._directory / name).read_bytes()
+            self._keys.check(document)
             plan = decode_plan(document)
         except FileNotFoundError:
             return None

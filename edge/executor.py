@@ -23,6 +23,7 @@ from protocols.plan import (
     Source,
     fallback_at,
     level_at,
+    next_change_us,
 )
 from protocols.quantities import Kind
 from protocols.time import US_PER_S, Clock, TimeUs
@@ -108,11 +109,10 @@ class Executor:
         self._changed.set()
 
     def pause_s(self) -> float:
-        """Until the next step: the next slot of the plan, at most `STEP_S`."""
+        """Until the next step: the next change of the plan, at most `STEP_S`."""
         now_us = self._clock.now_us()
         plan = self._plan(now_us)
-        slots = (slot.t_us for group in plan.groups for slot in group.slots) if plan else ()
-        next_us = min((t_us for t_us in slots if t_us > now_us), default=None)
+        next_us = next_change_us(plan, now_us) if plan else None
         return STEP_S if next_us is None else min(STEP_S, (next_us - now_us) / US_PER_S)
 
     async def step(self) -> None:

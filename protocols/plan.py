@@ -1,8 +1,15 @@
 """The lighting plan a gateway executes without the cloud, and what holds at each instant.
 
-The cloud audits plans with the same `level_at` that the edge executes. First form: per group the
-levels as slots over UTC, and a fallback by the sun for when no slot holds. A level is the share
-of full light output, 0 (off) to 100 %.
+The cloud audits plans with the same `level_at` that the edge executes. Per group: the levels as
+slots over UTC, overrides that end by themselves, and a fallback by the sun. A level is the share of
+full light output, 0 (off) to 100 %. Of all that could hold exactly one does, in this order:
+
+1. a clock that cannot be trusted: full light;
+2. an override whose time it is, the highest priority first;
+3. the slot of the plan, while the plan is valid;
+4. the profile: for some weeks after the plan's end the level of the same time a week (or more)
+   before, while the sun is down;
+5. the sun alone, at the normal level.
 """
 
 import enum
@@ -13,15 +20,24 @@ from itertools import pairwise
 
 import msgspec
 
-from protocols import documents, sun
+from protocols import documents, signed, sun
 from protocols.documents import DocumentError
 from protocols.ids import DeviceId, GatewayId, GroupId, IdError, device_id, gateway_id, group_id
-from protocols.time import TimeUs
+from protocols.time import US_PER_S, TimeUs
 
 MAX_BYTES = 1_048_576
 MAX_GROUPS = 256
 MAX_SLOTS = 4_096
+MAX_OVERRIDES = 64
+MAX_OVERRIDE_US = 7 * 86_400 * US_PER_S
+"""An override is for an event or a repair; what is to last longer belongs into the plan."""
 FULL_LEVEL_PCT = 100.0
+PROFILE_WEEKS = 4
+"""So long the past week stands in for the coming one; later it says too little of the season."""
+_WEEK_US = 7 * 86_400 * US_PER_S
+_PROFILE_SPAN_US = 3600 * US_PER_S
+"""The profile is the most light of the hour before and after: a change of the clocks moves the
+traffic by an hour, and dusk moves too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,21 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """Somebody's order for a time: from `from_us` to before `until_us`, which always comes.
+
+    Of several the greatest `priority` holds, then the one that began last, then the greatest id.
+    """
+
+    override_id: str
+    from_us: TimeUs
+    until_us: TimeUs
+    level_pct: float
+    priority: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class GroupPlan:
     """One segment: every device at the same level, so that uniformity does not change."""
 
@@ -48,6 +79,7 @@ class GroupPlan:
     devices: tuple[DeviceId, ...]
     slots: tuple[Slot, ...]
     fallback: Fallback
+    overrides: tuple[Override, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +99,25 @@ class Plan:
 class Source(enum.StrEnum):
     """Which rule gave a level."""
 
+    OVERRIDE = "override"
     PLAN = "plan"
+    PROFILE = "profile"
     FALLBACK = "fallback"
     FULL_ON = "full_on"
+
+    @property
+    def talq_reason(self) -> str:
+        """The word of TALQ 2.7 (`reason` of a command) for it."""
+        return _TALQ_REASONS[self]
+
+
+_TALQ_REASONS = {
+    Source.OVERRIDE: "override",
+    Source.PLAN: "program",
+    Source.PROFILE: "program",
+    Source.FALLBACK: "default",
+    Source.FULL_ON: "default",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +129,57 @@ class Command:
 
 
 def level_at(plan: Plan, group: GroupPlan, t_us: int, *, clock_sure: bool) -> Command:
-    """The one command that holds for `group` at `t_us`.
-
-    A clock that cannot be trusted means full light. Outside the plan's validity, and before its
-    first slot, the fallback by the sun holds.
-    """
+    """The one command that holds for `group` at `t_us`, by the order at the head of this module."""
     if not clock_sure:
         return Command(FULL_LEVEL_PCT, Source.FULL_ON)
-    position = bisect_right(group.slots, t_us, key=lambda slot: slot.t_us)
-    if position and plan.valid_from_us <= t_us < plan.valid_until_us:
-        return Command(group.slots[position - 1].level_pct, Source.PLAN)
-    return fallback_at(
+    override = override_at(group, t_us)
+    if override is not None:
+        return Command(override.level_pct, Source.OVERRIDE)
+    planned = _planned_pct(plan, group, t_us)
+    if planned is not None:
+        return Command(planned, Source.PLAN)
+    by_sun = fallback_at(
         group.fallback, t_us, latitude_deg=plan.latitude_deg, longitude_deg=plan.longitude_deg
     )
+    profile = _profile_pct(plan, group, t_us) if by_sun.level_pct else None
+    return by_sun if profile is None else Command(profile, Source.PROFILE)
+
+
+def override_at(group: GroupPlan, t_us: int) -> Override | None:
+    """The override that holds at `t_us`."""
+    now = [override for override in group.overrides if override.from_us <= t_us < override.until_us]
+    return max(now, key=lambda o: (o.priority, o.from_us, o.override_id), default=None)
+
+
+def next_change_us(plan: Plan, t_us: int) -> int | None:
+    """The next instant after `t_us` at which the plan may command something else."""
+    instants = [plan.valid_from_us, plan.valid_until_us]
+    for group in plan.groups:
+        position = bisect_right(group.slots, t_us, key=lambda slot: slot.t_us)
+        instants += [slot.t_us for slot in group.slots[position : position + 1]]
+        instants += [t for o in group.overrides for t in (o.from_us, o.until_us)]
+    return min((instant for instant in instants if instant > t_us), default=None)
+
+
+def _planned_pct(plan: Plan, group: GroupPlan, t_us: int) -> float | None:
+    if not plan.valid_from_us <= t_us < plan.valid_until_us:
+        return None
+    position = bisect_right(group.slots, t_us, key=lambda slot: slot.t_us)
+    return group.slots[position - 1].level_pct if position else None
+
+
+def _profile_pct(plan: Plan, group: GroupPlan, t_us: int) -> float | None:
+    """The most light within an hour of the same time whole weeks before; None: nothing is known."""
+    after_us = t_us - plan.valid_until_us
+    if not 0 <= after_us < PROFILE_WEEKS * _WEEK_US:
+        return None
+    then_us = t_us - _WEEK_US * (1 + after_us // _WEEK_US)
+    begin_us, end_us = then_us - _PROFILE_SPAN_US, then_us + _PROFILE_SPAN_US
+    first = bisect_right(group.slots, begin_us, key=lambda slot: slot.t_us)
+    last = bisect_right(group.slots, end_us, key=lambda slot: slot.t_us)
+    if first == 0 or begin_us < plan.valid_from_us:
+        return None
+    return max(slot.level_pct for slot in group.slots[first - 1 : last]) or None
 
 
 def fallback_at(
@@ -115,11 +201,21 @@ class _FallbackForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level_pct: float
 
 
-class _GroupForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _OverrideForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+    from_us: int
+    until_us: int
+    level_pct: float
+    priority: int
+    reason: str
+
+
+class _GroupForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     group: str
     devices: list[str]
     slots: list[_SlotForm]
     fallback: _FallbackForm
+    overrides: list[_OverrideForm] = []
 
 
 class _PlanForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,8 +241,13 @@ def plan_hash(document: bytes) -> str:
 
 
 def decode_plan(document: bytes) -> Plan:
-    """Parse and check a plan; DocumentError names the field and the fault."""
-    form = documents.parse(document, _PlanForm, document="plan", max_bytes=MAX_BYTES)
+    """Parse and check a plan, signed or not; DocumentError names the field and the fault.
+
+    Whether its signature is right is another question (`edge.signature`).
+    """
+    form = documents.parse(
+        signed.split(document).document, _PlanForm, document="plan", max_bytes=MAX_BYTES
+    )
     if form.version != 1:
         raise DocumentError(f"plan: version {form.version} is unknown; this agent reads version 1")
     try:
@@ -182,9 +283,21 @@ def _form(plan: Plan) -> _PlanForm:
                 devices=list(group.devices),
                 slots=[_SlotForm(slot.t_us, slot.level_pct) for slot in group.slots],
                 fallback=_FallbackForm(group.fallback.elevation_deg, group.fallback.level_pct),
+                overrides=[_override_form(override) for override in group.overrides],
             )
             for group in plan.groups
         ],
+    )
+
+
+def _override_form(override: Override) -> _OverrideForm:
+    return _OverrideForm(
+        override.override_id,
+        override.from_us,
+        override.until_us,
+        override.level_pct,
+        override.priority,
+        override.reason,
     )
 
 
@@ -194,6 +307,10 @@ def _group(form: _GroupForm) -> GroupPlan:
         devices=tuple(device_id(name) for name in form.devices),
         slots=tuple(Slot(TimeUs(slot.t_us), slot.level_pct) for slot in form.slots),
         fallback=Fallback(form.fallback.elevation_deg, form.fallback.level_pct),
+        overrides=tuple(
+            Override(o.id, TimeUs(o.from_us), TimeUs(o.until_us), o.level_pct, o.priority, o.reason)
+            for o in form.overrides
+        ),
     )
 
 
@@ -217,7 +334,12 @@ def _check_group(group: GroupPlan) -> None:
         raise DocumentError(f"{where}.slots: {len(group.slots)}, at most {MAX_SLOTS}")
     if any(before.t_us >= after.t_us for before, after in pairwise(group.slots)):
         raise DocumentError(f"{where}.slots: instants must ascend")
+    if len(group.overrides) > MAX_OVERRIDES:
+        raise DocumentError(f"{where}.overrides: {len(group.overrides)}, at most {MAX_OVERRIDES}")
+    if any(not 0 < o.until_us - o.from_us <= MAX_OVERRIDE_US for o in group.overrides):
+        raise DocumentError(f"{where}.overrides: each must end, within 7 days of its beginning")
     levels = [*(slot.level_pct for slot in group.slots), group.fallback.level_pct]
+    levels += [override.level_pct for override in group.overrides]
     if any(not 0 <= level <= 100 for level in levels):
         raise DocumentError(f"{where}: a level must be 0 to 100")
     if not -90 <= group.fallback.elevation_deg <= 90:

@@ -18,16 +18,22 @@ def document(
     territory: Territory,
     addresses: Mapping[GatewayId, Address],
     broker: Mapping[str, Any],
+    plan_key: str | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """The registry of `territory`: lamps and meters in short windows, so that a viewer sees them
-    move, gates counted by the minute. Each gateway needs an address."""
+    move, gates counted by the minute. Each gateway needs an address; with `plan_key` it takes
+    only plans that this public key has signed."""
     sites = territory.sites
     return {
         "territories": [
             {"id": territory.territory, "name": territory.name, "time_zone": territory.time_zone}
         ],
         "sites": [_site(territory, site) for site in sites],
-        "gateways": [_gateway(territory, site, addresses, broker) for site in sites],
+        "gateways": [
+            _gateway(territory, site, addresses, broker)
+            | ({"lighting": {"plan_key": plan_key}} if plan_key else {})
+            for site in sites
+        ],
         "devices": [device for site in sites for device in _devices(site)],
         "groups": [_group(territory, site, group) for site in sites for group in site.groups],
         "facilities": [

@@ -26,11 +26,13 @@ from cli.demo.processes import Child, DemoError
 from cli.demo.workdir import free_port, working_directory
 from cloud.keys import store as keys
 from cloud.keys.model import Scope
+from cloud.lighting import signing
 from cloud.registry.client import RegistryClient, encode_document
 from firmware_sim.territory import demo_territory
 from protocols.ids import GatewayId
 
 _PORT = 8000
+_PLAN_KEY = "plan.key"
 _PATIENCE_S = 120.0
 _LOOK_EVERY_S = 0.1
 _CLOUD_SETTINGS = """\
@@ -40,6 +42,7 @@ port = {port}
 
 [jobs]
 plan_interval_s = 10
+plan_key_file = "{plan_key}"
 wait_interval_s = 5
 """
 
@@ -158,7 +161,8 @@ def _provision(
         for name, (host, port) in json.loads((directory / simulator.READY_FILE).read_text()).items()
     }
     uplink = {"host": "127.0.0.1", "port": broker.port, "protocol": broker.protocol}
-    document = registry.document(demo_territory(seed), addresses, uplink)
+    plan_key = signing.load(directory / _PLAN_KEY).public_key
+    document = registry.document(demo_territory(seed), addresses, uplink, plan_key)
     with RegistryClient(url, key) as client:
         client.import_document(iter(encode_document(document)), dry_run=False)
         for name in addresses:
@@ -168,7 +172,9 @@ def _provision(
 
 def _cloud(directory: Path, port: int, database_url: str, broker_url: str) -> Child:
     settings = directory / "cloud.toml"
-    settings.write_text(_CLOUD_SETTINGS.format(port=port))
+    plan_key = directory / _PLAN_KEY
+    signing.create(plan_key)
+    settings.write_text(_CLOUD_SETTINGS.format(port=port, plan_key=plan_key))
     secrets = {"ECLOR_DATABASE_URL": database_url, "ECLOR_BROKER_URL": broker_url}
     return _python(
         directory, "cloud", "-m", "cli", "cloud", "up", "--config", settings, environment=secrets

@@ -25,6 +25,7 @@ from cloud.jobs.notify import Notifier
 from cloud.jobs.publisher import PlanPublisher
 from cloud.jobs.scheduler import Job, JobRunner
 from cloud.lighting import jobs as lighting
+from cloud.lighting import signing
 from cloud.settings import Settings
 from cloud.storage import editions
 from cloud.storage.pool import connect
@@ -75,7 +76,13 @@ def all_jobs(
     """Every job of the role."""
     every = settings.jobs
     return [
-        *lighting.jobs(pool, clock, publisher, plan_interval_s=every.plan_interval_s),
+        *lighting.jobs(
+            pool,
+            clock,
+            publisher,
+            signer=signing.configured(every.plan_key_file),
+            plan_interval_s=every.plan_interval_s,
+        ),
         *waiting.jobs(pool, clock, wait_interval_s=every.wait_interval_s),
         Job("storage-partitions", PARTITIONS_EVERY_S, lambda: _make_partitions(settings, clock)),
     ]

@@ -7,6 +7,7 @@ from psycopg_pool import AsyncConnectionPool
 from cloud.jobs.publisher import PlanPublisher
 from cloud.jobs.scheduler import Job
 from cloud.lighting import service, store
+from cloud.lighting.signing import PlanSigner
 from protocols.time import Clock
 
 PUBLISH_EVERY_S = 15.0
@@ -14,13 +15,18 @@ DAY_S = 86_400.0
 
 
 def jobs(
-    pool: AsyncConnectionPool, clock: Clock, publisher: PlanPublisher, *, plan_interval_s: float
+    pool: AsyncConnectionPool,
+    clock: Clock,
+    publisher: PlanPublisher,
+    *,
+    signer: PlanSigner,
+    plan_interval_s: float,
 ) -> list[Job]:
     """Issue plans where orders changed, bring them to the broker, forget old ones."""
 
     async def plan() -> str:
         async with pool.connection() as conn:
-            issued = await service.issue_plans(conn, clock.now_us())
+            issued = await service.issue_plans(conn, clock.now_us(), signer)
         return f"issued:{len(issued)}"
 
     async def publish() -> str:

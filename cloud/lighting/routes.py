@@ -18,8 +18,8 @@ from cloud.api.etag import tagged
 from cloud.api.problems import Problem, not_found, openapi_responses
 from cloud.lighting import service, store
 from cloud.lighting.energy import NightEnergy
-from cloud.lighting.store import GroupRecord, GroupState
-from protocols.plan import GroupPlan, Plan
+from cloud.lighting.store import GroupRecord, GroupState, IssuedPlan
+from protocols.plan import GroupPlan
 from protocols.time import to_datetime
 
 router = APIRouter(prefix="/lighting", tags=["lighting"])
@@ -87,6 +87,7 @@ class PlanForm(BaseModel):
     issued_at: datetime
     valid_from: datetime
     valid_until: datetime
+    signed_by: str | None = Field(description="Name of the key that signed it; null: unsigned")
     slots: list[SlotForm]
     fallback: FallbackForm
 
@@ -135,11 +136,11 @@ async def read_group(
 async def read_plan(request: Request, group: str, who: Reader, conn: Connection) -> Response:
     """What is ordered for the group: its levels, one entry at each change."""
     record = _find(await store.groups(conn), group, who)
-    plan = await store.latest_plan(conn, record.gateway_id)
-    part = next((p for p in plan.groups if p.group == record.slug), None) if plan else None
-    if plan is None or part is None:
+    issued = await store.latest_plan(conn, record.gateway_id)
+    part = next((p for p in issued.plan.groups if p.group == record.slug), None) if issued else None
+    if issued is None or part is None:
         raise Problem(404, "no-plan", f"no plan was issued for group {group!r} yet")
-    return tagged(request, _plan(plan, part))
+    return tagged(request, _plan(issued, part))
 
 
 @router.get("/groups/{group}/energy", response_model=EnergyForm, responses=ERRORS)
@@ -202,7 +203,8 @@ def _baseline(record: GroupRecord) -> dict[str, Any]:
     }
 
 
-def _plan(plan: Plan, part: GroupPlan) -> dict[str, Any]:
+def _plan(issued: IssuedPlan, part: GroupPlan) -> dict[str, Any]:
+    plan = issued.plan
     return {
         "plan_id": plan.plan_id,
         "gateway": plan.gateway,
@@ -210,6 +212,7 @@ def _plan(plan: Plan, part: GroupPlan) -> dict[str, Any]:
         "issued_at": to_datetime(plan.issued_us),
         "valid_from": to_datetime(plan.valid_from_us),
         "valid_until": to_datetime(plan.valid_until_us),
+        "signed_by": issued.key_id,
         "slots": [{"at": to_datetime(s.t_us), "level_pct": s.level_pct} for s in part.slots],
         "fallback": {
             "elevation_deg": part.fallback.elevation_deg,

@@ -20,6 +20,7 @@ from cloud.lighting.model import (
     same_orders,
     validity,
 )
+from cloud.lighting.signing import PlanSigner
 from cloud.lighting.store import GroupRecord, GroupState, TrendPoint
 from cloud.lighting.traffic import HISTORY_DAYS, TrafficBounds, bounds, without_counter
 from protocols.ids import GatewayId
@@ -36,8 +37,9 @@ TREND_SAMPLE = 8
 KEEP_PLANS_DAYS = 365
 
 
-async def issue_plans(conn: AsyncConnection, now_us: TimeUs) -> list[GatewayId]:
-    """Make the plan of every gateway and store it where its orders changed; who got a new one.
+async def issue_plans(conn: AsyncConnection, now_us: TimeUs, signer: PlanSigner) -> list[GatewayId]:
+    """Make the plan of every gateway and store it where its orders or the key that signs them
+    changed; who got a new one.
 
     One transaction a gateway: a fault in one does not hold back the light of the others.
     """
@@ -47,9 +49,10 @@ async def issue_plans(conn: AsyncConnection, now_us: TimeUs) -> list[GatewayId]:
         async with conn.transaction():
             plan = await make_plan(conn, list(members), now_us)
             before = await store.latest_plan(conn, gateway_id)
-            if before is not None and same_orders(before, plan):
+            if before and before.key_id == signer.key_id and same_orders(before.plan, plan):
                 continue
-            await store.insert_plan(conn, gateway_id, plan, encode_plan(plan))
+            document = signer.sealed(encode_plan(plan))
+            await store.insert_plan(conn, gateway_id, plan, document)
         issued.append(plan.gateway)
         log.info("plan_issued gateway_id=%s plan_id=%s", plan.gateway, plan.plan_id)
     return issued

@@ -16,6 +16,7 @@ from cloud.lighting.energy import Baseline, CounterSpan, Meter
 from cloud.lighting.model import DEFAULT_FACTORS, Group, Place
 from cloud.lighting.traffic import HourCount
 from cloud.storage import queries
+from protocols import signed
 from protocols.ids import DeviceId, GatewayId, GroupId
 from protocols.plan import Plan, decode_plan, plan_hash
 from protocols.time import from_datetime, to_datetime
@@ -69,6 +70,14 @@ class TrendPoint:
     lamp_power_w: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class IssuedPlan:
+    """A plan and the name of the key that signed it, None where none did."""
+
+    plan: Plan
+    key_id: str | None
+
+
 async def groups(conn: AsyncConnection) -> list[GroupRecord]:
     """All lighting groups, by territory and name."""
     return [_group_record(row) for row in await _rows(conn, "groups", {})]
@@ -84,10 +93,14 @@ async def hour_counts(
     return [HourCount(from_datetime(row["hour"]), row["vehicles"]) for row in rows]
 
 
-async def latest_plan(conn: AsyncConnection, gateway_id: int) -> Plan | None:
+async def latest_plan(conn: AsyncConnection, gateway_id: int) -> IssuedPlan | None:
     """The plan last issued for a gateway."""
     rows = await _rows(conn, "latest_plan", {"gateway_id": gateway_id})
-    return decode_plan(bytes(rows[0]["document"])) if rows else None
+    if not rows:
+        return None
+    document = bytes(rows[0]["document"])
+    signature = signed.split(document).signature
+    return IssuedPlan(decode_plan(document), signature.key_id if signature else None)
 
 
 async def latest_plans(conn: AsyncConnection) -> dict[GatewayId, tuple[str, bytes]]:

@@ -117,14 +117,23 @@ class Bus:
     timeout_s: Annotated[Number, Field(ge=0.05, le=60)] = 1.0
 
 
+PlanKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")]
+"""An Ed25519 public key in base64, as `eclor lighting key show` prints it."""
+
+
 @dataclass(frozen=True, slots=True)
 class NoPlan:
-    """What the lamps of a gateway do with no valid plan: this level below this elevation."""
+    """What the lamps of a gateway do with no valid plan: this level below this elevation.
+
+    `plan_key` (and `plan_key_next` while keys are changed): public keys that sign its plans.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORM
 
     fallback_elevation_deg: Elevation = -0.833
     fallback_level_pct: Percent = 100.0
+    plan_key: PlanKey | None = None
+    plan_key_next: PlanKey | None = None
 
 
 BusName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]

@@ -13,6 +13,7 @@ from cloud.clock import ManualClock
 from cloud.keys import store as keys
 from cloud.keys.model import Scope
 from cloud.lighting import service
+from cloud.lighting.signing import PlanSigner
 from cloud.settings import Database, Settings
 from tests.integration.seeded_territory import (
     BASELINE,
@@ -82,7 +83,7 @@ async def test_the_plan_is_shown_once_it_is_issued(filled: str) -> None:
     async with client(filled, Scope.READ) as reader:
         missing = await reader.get(f"{GROUPS}/rue-centre/plan")
         async with await psycopg.AsyncConnection.connect(filled, autocommit=True) as conn:
-            await service.issue_plans(conn, NOW_US)
+            await service.issue_plans(conn, NOW_US, PlanSigner())
         body = (await reader.get(f"{GROUPS}/rue-centre/plan")).json()
     assert missing.status_code == 404
     assert missing.json()["type"] == "urn:eclor:problem:no-plan"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from cloud.lighting import service, store
 from cloud.lighting.energy import Meter, NightEnergy
+from cloud.lighting.signing import PlanSigner, create
 from cloud.lighting.store import GroupRecord
 from protocols.plan import level_at
 from protocols.time import US_PER_S, TimeUs, from_datetime
@@ -65,19 +67,33 @@ async def test_one_plan_a_gateway_is_issued_once_while_nothing_changes(
     pool: AsyncConnectionPool,
 ) -> None:
     async with pool.connection() as conn:
-        first = await service.issue_plans(conn, NOW_US)
-        second = await service.issue_plans(conn, TimeUs(NOW_US + 60 * US_PER_S))
+        first = await service.issue_plans(conn, NOW_US, PlanSigner())
+        second = await service.issue_plans(conn, TimeUs(NOW_US + 60 * US_PER_S), PlanSigner())
         plans = await store.latest_plans(conn)
     assert first == ["gw-centre", "gw-gare"]
     assert second == []
     assert set(plans) == set(first)
 
 
+async def test_a_new_key_signs_the_same_orders_anew(
+    pool: AsyncConnectionPool, tmp_path: Path, ids: dict[str, int]
+) -> None:
+    signer = create(tmp_path / "plan.key")
+    async with pool.connection() as conn:
+        await service.issue_plans(conn, NOW_US, PlanSigner())
+        later = TimeUs(NOW_US + 60 * US_PER_S)
+        assert len(await service.issue_plans(conn, later, signer)) == 2
+        assert await service.issue_plans(conn, TimeUs(later + 1), signer) == []
+        issued = await store.latest_plan(conn, ids["gateway:centre"])
+    assert issued is not None
+    assert issued.key_id == signer.key_id
+
+
 async def test_the_next_noon_brings_the_next_plan(pool: AsyncConnectionPool) -> None:
     async with pool.connection() as conn:
-        await service.issue_plans(conn, NOW_US)
+        await service.issue_plans(conn, NOW_US, PlanSigner())
         later = TimeUs(NOW_US + 3 * 3600 * US_PER_S)
-        assert len(await service.issue_plans(conn, later)) == 2
+        assert len(await service.issue_plans(conn, later, PlanSigner())) == 2
 
 
 async def test_quiet_counted_nights_dim_the_group_with_the_counter_only(
@@ -85,15 +101,15 @@ async def test_quiet_counted_nights_dim_the_group_with_the_counter_only(
 ) -> None:
     _count_road(conn, ids, days=15, cars=1)
     async with pool.connection() as writer:
-        await service.issue_plans(writer, NOW_US)
+        await service.issue_plans(writer, NOW_US, PlanSigner())
         centre = await store.latest_plan(writer, ids["gateway:centre"])
         gare = await store.latest_plan(writer, ids["gateway:gare"])
     night = from_datetime(datetime(2026, 11, 23, 1, tzinfo=UTC))
     assert centre is not None
     assert gare is not None
-    assert level_at(centre, centre.groups[0], night, clock_sure=True).level_pct == 50.0
-    assert level_at(gare, gare.groups[0], night, clock_sure=True).level_pct == 100.0
-    assert len(centre.groups[0].devices) == LAMPS
+    assert level_at(centre.plan, centre.plan.groups[0], night, clock_sure=True).level_pct == 50.0
+    assert level_at(gare.plan, gare.plan.groups[0], night, clock_sure=True).level_pct == 100.0
+    assert len(centre.plan.groups[0].devices) == LAMPS
 
 
 async def test_hours_with_a_hole_or_a_fault_are_not_counted(
@@ -170,8 +186,8 @@ async def test_superseded_plans_are_forgotten_after_a_year_but_never_the_last(
     later = TimeUs(NOW_US + 10 * 86_400 * US_PER_S)
     far = TimeUs(NOW_US + 400 * 86_400 * US_PER_S)
     async with pool.connection() as conn:
-        await service.issue_plans(conn, NOW_US)
-        await service.issue_plans(conn, later)
+        await service.issue_plans(conn, NOW_US, PlanSigner())
+        await service.issue_plans(conn, later, PlanSigner())
         assert await service.drop_old_plans(conn, later) == 0
         assert await service.drop_old_plans(conn, far) == 2
         assert len(await store.latest_plans(conn)) == 2
