@@ -91,6 +91,7 @@ def _give_up(config: pytest.Config, error: UnavailableError) -> NoReturn:
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """The PostgreSQL server of the session; tests want `database_url` instead."""
     url = os.environ.get("ECLOR_TEST_DATABASE_URL")
+    found: Cluster
     with ExitStack() as stack:
         if url is None:
             try:

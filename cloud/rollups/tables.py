@@ -27,7 +27,7 @@ class Form(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RollupTable:
-    """Hour table and day table of one kind; `columns` are those of the readings, with their form."""
+    """Hour and day table of one kind; `columns` are those of the readings, with their form."""
 
     readings: ReadingTable
     columns: tuple[tuple[Column, Form], ...]
