@@ -20,7 +20,7 @@ from cloud.storage import editions
 from cloud.storage.editions import DAY_US
 from protocols.batch import Batch, BatchHead, Block, Stream
 from protocols.ids import DeviceId, Epoch, GatewayId, Lane
-from protocols.quantities import Kind, Quality
+from protocols.quantities import KINDS, Kind, Quality
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 
 _ATTEMPTS = 4
@@ -97,12 +97,14 @@ def _batch(gateway: GatewayId, rows: Sequence[tuple[DeviceId, str, TimeUs, int]]
     )
     points: list[str | None] = [point for _, point, _, _ in rows]
     values: list[int | None] = [scaled for _, _, _, scaled in rows]
+    # What sums up a window: an instant has none.
+    others: list[list[int | None]] = [[None] * len(rows) for _ in KINDS[Kind.SAMPLE].columns[2:]]
     block = Block(
         Kind.SAMPLE,
         [device for device, _, _, _ in rows],
         [t_us for _, _, t_us, _ in rows],
         [0] * len(rows),
         [int(Quality.GOOD)] * len(rows),
-        (points, values),
+        (points, values, *others),
     )
     return Batch(head, (block,))

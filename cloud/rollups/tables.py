@@ -116,7 +116,7 @@ def _form(column: Column) -> Form:
 
 
 def _table(kind: Kind) -> RollupTable:
-    numbers = [column for column in KINDS[kind].columns if column.role is not Role.TEXT]
+    numbers = [c for c in KINDS[kind].columns if c.role is not Role.TEXT and not c.derived]
     return RollupTable(TABLES[kind], tuple((column, _form(column)) for column in numbers))
 
 

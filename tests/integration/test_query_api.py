@@ -210,6 +210,11 @@ async def test_an_export_holds_every_row_as_csv_and_as_arrow(migrated_database_u
             "voltage_v": "",
             "temperature_c": "",
             "status": "",
+            "level_min_pct": "",
+            "level_max_pct": "",
+            "power_min_w": "",
+            "power_max_w": "",
+            "coverage_pct": "",
         }
         answer = await client.get("/export/readings", params=span | {"format": "arrow"})
         table = nanoarrow.ArrayStream.from_readable(answer.content).read_all().to_pylist()

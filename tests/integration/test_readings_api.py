@@ -120,6 +120,9 @@ async def test_latest_values_are_the_newest_of_each_device_and_paged(
                 "voltage_v": None,
                 "temperature_c": None,
                 "status": None,
+                **dict.fromkeys(
+                    ("level_min_pct", "level_max_pct", "power_min_w", "power_max_w", "coverage_pct")
+                ),
             },
         }
         first = await client.get("/latest?kind=light&limit=2")
@@ -188,8 +191,8 @@ async def test_samples_are_listed_by_point_and_device(migrated_database_url: str
         ]
         assert (await post(client, encoded(1, rows))).headers["Eclor-Batch"] == "stored"
         latest = (await client.get("/latest?kind=sample")).json()["items"]
-        values = [(row["point"], row["values"]) for row in latest]
-        assert values == [("battery_v", {"value": 3.6}), ("noise_db", {"value": 61.5})]
+        values = [(row["point"], row["values"]["value"]) for row in latest]
+        assert values == [("battery_v", 3.6), ("noise_db", 61.5)]
         params = {"kind": "sample", "gateway": "cab-centre-1", "device": "counter", **RANGE}
         found = (await client.get("/readings", params=params)).json()["items"]
         assert sorted(row["point"] for row in found) == ["battery_v", "noise_db"]
