@@ -77,6 +77,7 @@ class Agent:
             sender=self._sender,
             lanes=self._lanes,
             counters=lambda: self._aggregator.state(),
+            chance=chance,
         )
         self._committer.cycle()  # opens the outbox, if it can be had: the counters go on from it
         self._aggregator = Aggregator(
@@ -156,7 +157,14 @@ class Agent:
             self._committer.add(self._aggregator.close_due(self._clock.now_us()))
             self._committer.cycle()
             self._commits += 1
-            await asyncio.sleep(COMMIT_EVERY_S)
+            await self._until_next_cycle()
+
+    async def _until_next_cycle(self) -> None:
+        """Record acknowledgements in between while sending waits for that."""
+        next_s = self._clock.monotonic_s() + COMMIT_EVERY_S
+        while (left_s := next_s - self._clock.monotonic_s()) > 0:
+            if await self._sender.record.wait(left_s):
+                self._committer.settle()
 
     async def _report_health(self) -> None:
         while True:
@@ -208,7 +216,7 @@ class Agent:
 
     def _has_room(self) -> bool:
         usage = self._committer.usage()
-        return usage is not None and usage.bytes < self._config.outbox.max_bytes / 2
+        return usage is not None and usage.waiting_bytes < self._config.outbox.max_bytes / 3
 
     def _open_outbox(self, damaged: bool) -> Outbox:  # noqa: FBT001 - the committer's question
         self._state_dir.claim()

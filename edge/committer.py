@@ -1,19 +1,21 @@
 """Rows to the outbox, about once a second, whatever the disk does.
 
-The only owner of the open outbox. One cycle: open it if need be, delete what is acknowledged, store
+The only owner of the open outbox. One cycle: open it if need be, record what is acknowledged, store
 what waits in one transaction together with the counters' state. When the outbox cannot be written,
 rows wait in memory (bounded, oldest given up and declared) and the agent goes on measuring.
 """
 
 import json
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from edge import events
 from edge.backoff import Backoff
 from edge.batching import Intake, LaneRule
-from edge.outbox import Appended, Outbox, OutboxCorrupt, OutboxFull, OutboxUnavailable, Usage
+from edge.outbox import Appended, OutboxCorrupt, OutboxFull, OutboxUnavailable, Usage
 from edge.sender import Sender
+from edge.store import Store
 from protocols.batch import Reading
 from protocols.ids import Lane
 from protocols.time import Clock
@@ -31,13 +33,14 @@ class Committer:
 
     def __init__(
         self,
-        open_outbox: Callable[[bool], Outbox],
+        open_outbox: Callable[[bool], Store],
         *,
         clock: Clock,
         sender: Sender,
         lanes: LaneRule,
         counters: Callable[[], Mapping[str, Any]],
         max_rows: int = MAX_WAITING_ROWS,
+        chance: random.Random | None = None,
     ) -> None:
         """`open_outbox(damaged)` opens the store, after setting it aside where it is damaged."""
         self._open_outbox = open_outbox
@@ -46,10 +49,10 @@ class Committer:
         self._lanes = lanes
         self._counters = counters
         self._intake = Intake(max_rows)
-        self._outbox: Outbox | None = None
+        self._outbox: Store | None = None
         self._damaged = False
         self._complaint = ""
-        self._reopen = Backoff(first_s=_REOPEN_FIRST_S, max_s=_REOPEN_MAX_S)
+        self._reopen = Backoff(first_s=_REOPEN_FIRST_S, max_s=_REOPEN_MAX_S, rng=chance)
         self._reopen_at_s = 0.0
 
     @property
@@ -63,13 +66,36 @@ class Committer:
 
     def cycle(self) -> bool:
         """Do what is due; True if nothing waits in memory afterwards. Raises nothing."""
+        self._guarded(self._commit)
+        return not self._intake
+
+    def settle(self) -> None:
+        """Record what is acknowledged, between two cycles. Raises nothing."""
+        self._guarded(lambda _: True)
+
+    def store_history(self, readings: Sequence[Reading], *, documents: Mapping[str, bytes]) -> bool:
+        """Store rows of the past as history at once; False if the outbox is not to be had now."""
+
+        def append(outbox: Store) -> bool:
+            done = outbox.append(
+                Lane.HISTORY, readings, created_us=self._clock.now_us(), documents=documents
+            )
+            self._done(done)
+            return True
+
+        return self._guarded(append)
+
+    def _guarded(self, work: Callable[[Store], bool]) -> bool:
+        """`work` on the outbox, if it is to be had; what is acknowledged is always recorded first.
+
+        Only then is what may be in flight among what the outbox protects, whatever `work` drops.
+        """
         try:
             outbox = self._opened()
             if outbox is None:
                 return False
-            for ack in self._sender.take_settled():
-                outbox.acknowledge(ack)
-            self._commit(outbox)
+            self._record(outbox)
+            done = work(outbox)
         except OutboxFull as exc:
             self._intake.blocked(exc.reason)
             if self._complains(exc.reason):
@@ -81,25 +107,17 @@ class Committer:
             self._lose_outbox("store_corrupt", str(exc))
         else:
             self._complaint = ""
-        return not self._intake
+            return done
+        return False
 
-    def store_history(self, readings: Sequence[Reading], *, documents: Mapping[str, bytes]) -> bool:
-        """Store rows of the past as history at once; False if the outbox is not to be had now."""
-        try:
-            outbox = self._opened()
-            if outbox is None:
-                return False
-            self._done(
-                outbox.append(
-                    Lane.HISTORY,
-                    readings,
-                    created_us=self._clock.now_us(),
-                    documents=documents,
-                )
-            )
-        except (OutboxFull, OutboxUnavailable, OutboxCorrupt):
-            return False  # the next cycle meets the same fault and deals with it
-        return True
+    def _record(self, outbox: Store) -> None:
+        """Acknowledged batches wait no more; what a restored database asks for waits again."""
+        if settled := self._sender.settled():
+            for ack in settled:
+                outbox.acknowledge(ack, now_us=self._clock.now_us())
+            self._sender.recorded()
+        for ack in self._sender.rewinds():
+            self._sender.restored(ack, outbox.rewind(ack, now_us=self._clock.now_us()))
 
     def document(self, name: str) -> bytes | None:
         return self._outbox.document(name) if self._outbox else None
@@ -117,11 +135,11 @@ class Committer:
             self._outbox.close()
             self._outbox = None
 
-    def _commit(self, outbox: Outbox) -> None:
+    def _commit(self, outbox: Store) -> bool:
         lane = self._lanes.lane(self._clock.monotonic_s())
         rows, loss = self._intake.rows(), self._intake.loss
         if not rows and loss is None:
-            return
+            return True
         now_us = self._clock.now_us()
         done = outbox.append(
             lane,
@@ -136,15 +154,18 @@ class Committer:
         )
         self._intake.stored()
         self._done(done)
+        return True
 
     def _done(self, done: Appended) -> None:
         if done.dropped:
             events.STORE_DROPPED(batches=len(done.dropped))
+        if done.thinned_rows:
+            events.STORE_THINNED(rows=done.thinned_rows)
         if done.refused:
             events.ROWS_REFUSED(rows=len(done.refused), reason=done.refused[0].reason)
         self._sender.stored(done.batches)
 
-    def _opened(self) -> Outbox | None:
+    def _opened(self) -> Store | None:
         """The outbox, opened again if it was lost and its time has come."""
         if self._sender.fault is not None:
             fault, self._sender.fault = self._sender.fault, None
@@ -157,7 +178,7 @@ class Committer:
             self._report_opened(self._outbox)
         return self._outbox
 
-    def _report_opened(self, outbox: Outbox) -> None:
+    def _report_opened(self, outbox: Store) -> None:
         if outbox.set_aside is not None:
             events.STORE_SET_ASIDE(path=outbox.set_aside)
         usage = outbox.usage()

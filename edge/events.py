@@ -57,6 +57,9 @@ STORE_FULL = Event(
 STORE_DROPPED = Event(
     "store_dropped", _W, ("batches",), "oldest batches given up for new ones; a gap row tells which"
 )
+STORE_THINNED = Event(
+    "store_thinned", _W, ("rows",), "old rows merged to quarter hours; a gap row tells how many"
+)
 STORE_SET_ASIDE = Event(
     "store_set_aside", _E, ("path",), "the outbox was damaged; a new epoch began; send in the file"
 )

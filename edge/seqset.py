@@ -8,7 +8,7 @@ Range = tuple[int, int]
 
 
 class SeqSet:
-    """Sorted, disjoint, non-adjacent ranges. New numbers are only ever added at the end."""
+    """Sorted, disjoint, non-adjacent ranges."""
 
     __slots__ = ("_firsts", "_lasts")
 
@@ -39,6 +39,16 @@ class SeqSet:
             return
         self._firsts.append(first)
         self._lasts.append(last)
+
+    def insert(self, first: int, last: int) -> None:
+        """Add `first`..`last` wherever they belong; some of them may be in the set already."""
+        begin = bisect_left(self._lasts, first - 1)
+        end = bisect_right(self._firsts, last + 1)
+        if begin < end:
+            first = min(first, self._firsts[begin])
+            last = max(last, self._lasts[end - 1])
+        self._firsts[begin:end] = [first]
+        self._lasts[begin:end] = [last]
 
     def after(self, seq: int) -> int | None:
         """The smallest member above `seq`."""

@@ -1,8 +1,8 @@
 """The link to the broker: connects for ever, publishes what the sender gives, hears the answers.
 
 Publishing waits for the PUBACK only to bound what lies in the socket; a batch is done when the
-acknowledgement of the database has come. One publisher serves the live lane alone, so that history
-on a slow link never holds up live data.
+acknowledgement of the database has come. History never takes the last free publisher
+(`edge.turns`), so that on a slow link live data do not wait for it.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from edge.backoff import Backoff
 from edge.batching import LaneRule
 from edge.config import UplinkSettings
 from edge.sender import Sender
+from edge.turns import Turns
 from protocols import topics
 from protocols.ack import decode_ack
 from protocols.documents import DocumentError
@@ -23,7 +24,6 @@ from protocols.time import Clock
 PUBLISHERS = 15
 _BACKOFF_FIRST_S, _BACKOFF_MAX_S = 1.0, 60.0
 _STEADY_S = 30.0  # a connection that held this long was a good one: begin with short pauses again
-_BOTH, _LIVE_ONLY = frozenset(Lane), frozenset({Lane.LIVE})
 
 
 class Uplink:
@@ -121,11 +121,11 @@ class Uplink:
         events.UPLINK_CONNECTED(host=self._settings.host, port=self._settings.port)
         self._lanes.uplink_up()
         self._sender.connected()
+        turns = Turns(PUBLISHERS)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._receive(session), name="uplink receive")
             for number in range(PUBLISHERS):
-                lanes = _BOTH if number else _LIVE_ONLY
-                tasks.create_task(self._publish(session, lanes), name=f"uplink publish {number}")
+                tasks.create_task(self._publish(session, turns), name=f"uplink publish {number}")
 
     async def _receive(self, session: mqtt.Session) -> None:
         async for message in session.messages():
@@ -148,15 +148,17 @@ class Uplink:
             return
         self._sender.acknowledged(ack)
 
-    async def _publish(self, session: mqtt.Session, lanes: frozenset[Lane]) -> None:
+    async def _publish(self, session: mqtt.Session, turns: Turns) -> None:
         while True:
+            lanes = turns.lanes()
             due = self._sender.next(lanes)
             if due is None:
-                await self._sender.bell.wait(self._sender.wait_s())
+                await self._sender.bell.wait(self._sender.wait_s(lanes))
                 continue
             lane, seq, payload = due
             try:
-                await session.publish(topics.up(self._gateway, lane), payload)
+                with turns.taken(lane):
+                    await session.publish(topics.up(self._gateway, lane), payload)
                 self.published += 1
             except mqtt.Refused as exc:
                 self._note_refusal(exc)

@@ -25,7 +25,7 @@ select (select coalesce(sum(rows), 0) from lane) + (select refused_rows from sto
        (select dropped_rows from store)
 """
 _WAITING = """
-select gateway, epoch, lane, seq, batch.rows from batch, store where payload is not null
+select gateway, epoch, lane, seq, batch.rows from batch, store where acked_us is null
 """
 _TAKEN_OVER = """
 select coalesce(sum(waiting.rows), 0)

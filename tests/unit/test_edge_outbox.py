@@ -15,6 +15,7 @@ from edge.outbox import (
     Outbox,
     OutboxForeign,
     OutboxUnavailable,
+    RingRule,
 )
 from edge.outbox_file import MIN_BYTES
 from protocols.ack import StreamAck
@@ -47,9 +48,23 @@ def rows(count: int, *, start: int = 0, seed: int = 0, noise: bool = False) -> l
 def open_outbox(tmp_path: Path) -> Iterator[Callable[..., Outbox]]:
     opened: list[Outbox] = []
 
-    def open_(*, max_bytes: int = MIN_BYTES, gateway: GatewayId = GATEWAY) -> Outbox:
-        opened.append(Outbox.open(tmp_path, gateway=gateway, max_bytes=max_bytes, now_us=NOW))
-        return opened[-1]
+    def open_(
+        *,
+        max_bytes: int = MIN_BYTES,
+        gateway: GatewayId = GATEWAY,
+        ring: RingRule = RingRule(),  # noqa: B008 - frozen
+        protected: int = PROTECTED,
+    ) -> Outbox:
+        outbox = Outbox.open(
+            tmp_path,
+            gateway=gateway,
+            max_bytes=max_bytes,
+            now_us=NOW,
+            ring=ring,
+            protected=protected,
+        )
+        opened.append(outbox)
+        return outbox
 
     yield open_
     for outbox in opened:
@@ -68,7 +83,10 @@ def acked(outbox: Outbox, watermark: int, lane: Lane = Lane.LIVE) -> StreamAck:
 
 def balance(outbox: Outbox, acknowledged_rows: int) -> bool:
     usage = outbox.usage()
-    return usage.produced_rows == acknowledged_rows + usage.rows + usage.dropped_rows
+    return (
+        usage.acknowledged_rows == acknowledged_rows
+        and usage.produced_rows == acknowledged_rows + usage.rows + usage.dropped_rows
+    )
 
 
 def fill(outbox: Outbox, lane: Lane, batches: int, *, first: int = 0) -> list[tuple[Lane, int]]:
@@ -105,7 +123,7 @@ def test_invariant_1_an_emptied_store_goes_on_counting_after_a_restart(
 ) -> None:
     outbox = open_outbox()
     outbox.append(Lane.LIVE, rows(3), created_us=NOW)
-    assert outbox.acknowledge(acked(outbox, 1)) == 1
+    assert outbox.acknowledge(acked(outbox, 1), now_us=NOW) == 1
     outbox.close()
     again = open_outbox()
     assert again.append(Lane.LIVE, rows(1), created_us=NOW).batches == ((Lane.LIVE, 2),)
@@ -156,9 +174,9 @@ def test_invariant_3_durability_settings_are_made(
     open_outbox: Callable[..., Outbox], tmp_path: Path
 ) -> None:
     outbox = open_outbox()
-    assert outbox._value("PRAGMA journal_mode") == "wal"
-    assert outbox._value("PRAGMA synchronous") == 2  # FULL
-    assert outbox._value("PRAGMA wal_autocheckpoint") == 32
+    assert outbox._db.value("PRAGMA journal_mode") == "wal"
+    assert outbox._db.value("PRAGMA synchronous") == 2  # FULL
+    assert outbox._db.value("PRAGMA wal_autocheckpoint") == 32
 
 
 def test_invariant_3_batch_and_documents_stand_or_fall_together(
@@ -175,24 +193,34 @@ def test_invariant_3_batch_and_documents_stand_or_fall_together(
     assert outbox.last_seq(Lane.LIVE) == 1
 
 
-def test_invariant_4_an_acknowledgement_deletes_watermark_and_ranges_only(
+def test_invariant_4_an_acknowledgement_takes_watermark_and_ranges_only(
     open_outbox: Callable[..., Outbox],
 ) -> None:
     outbox = open_outbox()
     for _ in range(6):
         outbox.append(Lane.LIVE, rows(1), created_us=NOW)
     ack = StreamAck(outbox.epoch, Lane.LIVE, 2, ranges=((4, 4), (6, 6)))
-    assert outbox.acknowledge(ack) == 4
+    assert outbox.acknowledge(ack, now_us=NOW) == 4
     assert outbox.held(Lane.LIVE) == ((3, 3), (5, 5))
-    assert outbox.acknowledge(ack) == 0
-    assert outbox.read(Lane.LIVE, 1) is None
+    assert outbox.acknowledge(ack, now_us=NOW) == 0
+
+
+def test_invariant_4_an_older_acknowledgement_takes_nothing_back(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox()
+    for _ in range(4):
+        outbox.append(Lane.LIVE, rows(1), created_us=NOW)
+    outbox.acknowledge(acked(outbox, 3), now_us=NOW)
+    assert outbox.acknowledge(acked(outbox, 1), now_us=NOW) == 0
+    assert outbox.held(Lane.LIVE) == ((4, 4),)
 
 
 def test_invariant_4_a_foreign_epoch_deletes_nothing(open_outbox: Callable[..., Outbox]) -> None:
     outbox = open_outbox()
     outbox.append(Lane.LIVE, rows(1), created_us=NOW)
     foreign = StreamAck(Epoch(uuid.uuid4()), Lane.LIVE, 1)
-    assert outbox.acknowledge(foreign) == 0
+    assert outbox.acknowledge(foreign, now_us=NOW) == 0
     assert outbox.held(Lane.LIVE) == ((1, 1),)
 
 
@@ -201,7 +229,7 @@ def test_invariant_4_numbers_never_given_are_not_acknowledged(
 ) -> None:
     outbox = open_outbox()
     outbox.append(Lane.LIVE, rows(1), created_us=NOW)
-    assert outbox.acknowledge(acked(outbox, 2)) == 0
+    assert outbox.acknowledge(acked(outbox, 2), now_us=NOW) == 0
     assert outbox.held(Lane.LIVE) == ((1, 1),)
 
 
@@ -268,22 +296,22 @@ def test_invariant_7_every_drop_is_declared_and_the_ledger_balances(
 def test_invariant_7_a_declaration_is_repeated_until_it_is_acknowledged(
     open_outbox: Callable[..., Outbox],
 ) -> None:
-    outbox = open_outbox()
+    outbox = open_outbox(protected=1)
     loss = Loss(7, NOW, NOW + 1, "disk_full")
-    outbox.append(Lane.LIVE, (), created_us=NOW, losses=[loss])
+    outbox.append(Lane.LIVE, rows(1), created_us=NOW, losses=[loss])
     assert outbox.append(Lane.LIVE, (), created_us=NOW, declare=True).batches
     assert not outbox.append(Lane.LIVE, (), created_us=NOW, declare=True).batches
     assert balance(outbox, 0)
-    outbox._drop(Lane.LIVE, 1, Loss(1, NOW, NOW, "store_full"))  # the carrier itself is lost
+    assert outbox._room.make(1).dropped == ((Lane.LIVE, 2),)  # the carrier itself is lost
     assert balance(outbox, 0)
     outbox.append(Lane.LIVE, (), created_us=NOW, declare=True)
     gaps = {
         gap.physical("reason"): gap.physical("rows")
-        for gap in message(outbox, Lane.LIVE, 2).readings()
+        for gap in message(outbox, Lane.LIVE, 3).readings()
     }
     assert gaps == {"disk_full": 7, "store_full": 1}
-    outbox.acknowledge(acked(outbox, 2))
-    assert outbox._value("SELECT count(*) FROM gap") == 0
+    outbox.acknowledge(acked(outbox, 3), now_us=NOW)
+    assert outbox._db.value("SELECT count(*) FROM gap") == 0
 
 
 def test_invariant_7_a_loss_before_the_store_counts_as_produced_and_dropped(
@@ -302,8 +330,8 @@ def test_invariant_8_deleting_is_done_in_small_transactions(
     for _ in range(120):
         outbox.append(Lane.LIVE, rows(1), created_us=NOW)
     begins: list[str] = []
-    outbox._db.set_trace_callback(lambda sql: begins.append(sql) if "BEGIN" in sql else None)
-    assert outbox.acknowledge(acked(outbox, 120)) == 120
+    outbox._db.trace(lambda sql: begins.append(sql) if "BEGIN" in sql else None)
+    assert outbox.acknowledge(acked(outbox, 120), now_us=NOW) == 120
     assert len(begins) >= 3
 
 
@@ -347,6 +375,194 @@ def test_invariant_10_a_row_that_cannot_be_encoded_is_refused_alone(
     assert len(stored) == 6
     assert balance(outbox, 0)
     assert outbox.usage().dropped_rows == 1
+
+
+def day(outbox: Outbox, batches: int, *, first: int = 0, devices: int = 20) -> None:
+    """History as an outage makes it: a batch a minute, a row for each of `devices` lamps."""
+    chance = random.Random(first)
+    for minute in range(first, first + batches):
+        content = [
+            reading(
+                Kind.LIGHT,
+                DeviceId(f"lamp-{n:03}"),
+                TimeUs(NOW + minute * 60 * US_PER_S),
+                window_s=60,
+                level_pct=chance.uniform(0, 100),
+                power_w=chance.uniform(0, 100),
+                energy_wh=chance.getrandbits(40),
+            )
+            for n in range(devices)
+        ]
+        outbox.append(Lane.HISTORY, content, created_us=NOW)
+
+
+def acknowledge_all(outbox: Outbox, lane: Lane, *, now_us: int = NOW) -> None:
+    outbox.acknowledge(acked(outbox, outbox.last_seq(lane), lane), now_us=now_us)
+
+
+def test_invariant_11_an_acknowledged_batch_stays_and_counts_for_nothing(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox()
+    outbox.append(Lane.LIVE, rows(3), created_us=NOW)
+    before = outbox.read(Lane.LIVE, 1)
+    acknowledge_all(outbox, Lane.LIVE)
+    usage = outbox.usage()
+    assert (usage.batches, usage.rows, usage.waiting_bytes, usage.dropped_rows) == (0, 0, 0, 0)
+    assert (usage.ring_batches, usage.acknowledged_rows) == (1, 3)
+    assert outbox.held(Lane.LIVE) == ()
+    assert outbox.read(Lane.LIVE, 1) == before
+
+
+def test_invariant_11_the_ring_goes_first_and_nothing_is_dropped_for_it(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox()
+    dropped = []
+    for n in range(0, 800, 50):
+        dropped += fill(outbox, Lane.LIVE, 50, first=n)
+        acknowledge_all(outbox, Lane.LIVE)
+        assert outbox.size_bytes() <= MIN_BYTES
+    assert not dropped
+    usage = outbox.usage()
+    assert 0 < usage.ring_bytes <= MIN_BYTES // 2
+    assert balance(outbox, 800 * 170)
+    full = fill(outbox, Lane.LIVE, 200, first=800)
+    assert not full, "waiting batches displace the ring"
+    assert outbox.usage().ring_bytes < usage.ring_bytes
+
+
+def test_invariant_11_the_ring_is_bounded_in_age_and_bytes(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox(ring=RingRule(max_bytes=100_000, max_age_s=60))
+    fill(outbox, Lane.LIVE, 100)
+    acknowledge_all(outbox, Lane.LIVE)
+    assert 0 < outbox.usage().ring_bytes <= 100_000
+    for n in range(60):
+        outbox.append(Lane.HISTORY, rows(1), created_us=NOW)
+        acknowledge_all(outbox, Lane.HISTORY, now_us=NOW + (120 if n else 0) * US_PER_S)
+    assert outbox.usage().ring_batches < 100
+
+
+def test_invariant_11_a_ring_of_no_age_keeps_nothing(open_outbox: Callable[..., Outbox]) -> None:
+    outbox = open_outbox(ring=RingRule(max_age_s=0))
+    outbox.append(Lane.LIVE, rows(1), created_us=NOW)
+    acknowledge_all(outbox, Lane.LIVE)
+    assert outbox.read(Lane.LIVE, 1) is None
+    assert outbox.usage().ring_batches == 0
+
+
+def test_invariant_12_what_a_restored_database_lacks_waits_again_with_the_same_bytes(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox()
+    for _ in range(9):
+        outbox.append(Lane.LIVE, rows(2), created_us=NOW)
+    sent = [outbox.read(Lane.LIVE, seq) for seq in range(1, 10)]
+    outbox.acknowledge(acked(outbox, 8), now_us=NOW)
+    restored = StreamAck(outbox.epoch, Lane.LIVE, 2, ranges=((5, 5),), rewind_to=3)
+    assert outbox.rewind(restored, now_us=NOW) == ((3, 4), (6, 8))
+    assert outbox.held(Lane.LIVE) == ((3, 4), (6, 9))
+    assert [outbox.read(Lane.LIVE, seq) for seq in range(1, 10)] == sent
+    assert balance(outbox, 3 * 2)
+    assert outbox.rewind(restored, now_us=NOW) == ()
+    outbox.acknowledge(acked(outbox, 9), now_us=NOW)
+    assert balance(outbox, 9 * 2)
+
+
+def test_invariant_12_what_waits_again_is_never_dropped(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox(protected=4)
+    fill(outbox, Lane.LIVE, 100)
+    acknowledge_all(outbox, Lane.LIVE)
+    again = outbox.rewind(StreamAck(outbox.epoch, Lane.LIVE, 0, rewind_to=1), now_us=NOW)
+    assert again == ((1, 100),)
+    dropped = fill(outbox, Lane.LIVE, 400, first=100)
+    assert dropped[0] == (Lane.LIVE, 105), "the four after them may be in flight"
+    assert outbox.usage().batches == 500 - len(dropped)
+
+
+def test_invariant_12_what_is_asked_for_and_gone_is_declared_once(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox(ring=RingRule(max_age_s=0))
+    for _ in range(4):
+        outbox.append(Lane.LIVE, rows(1), created_us=NOW)
+    outbox.acknowledge(acked(outbox, 3), now_us=NOW)
+    restored = StreamAck(outbox.epoch, Lane.LIVE, 1, rewind_to=2)
+    assert outbox.rewind(restored, now_us=NOW) == ()
+    assert outbox.rewind(restored, now_us=NOW) == ()
+    outbox.append(Lane.LIVE, (), created_us=NOW, declare=True)
+    [gap] = message(outbox, Lane.LIVE, 5).readings()
+    assert (gap.physical("reason"), gap.physical("rows")) == ("ring_expired", 0)
+    assert not outbox.append(Lane.LIVE, (), created_us=NOW, declare=True).batches
+
+
+def test_invariant_12_a_rewind_of_another_epoch_changes_nothing(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox()
+    outbox.append(Lane.LIVE, rows(1), created_us=NOW)
+    acknowledge_all(outbox, Lane.LIVE)
+    foreign = StreamAck(Epoch(uuid.uuid4()), Lane.LIVE, 0, rewind_to=1)
+    assert outbox.rewind(foreign, now_us=NOW) == ()
+    assert outbox.held(Lane.LIVE) == ()
+
+
+def history_rows(outbox: Outbox) -> list[Reading]:
+    [(first, last)] = outbox.held(Lane.HISTORY)
+    return [
+        row
+        for seq in range(first, last + 1)
+        for row in message(outbox, Lane.HISTORY, seq).readings()
+    ]
+
+
+def test_invariant_13_history_is_thinned_before_it_is_dropped_and_numbers_stay(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox(protected=4)
+    day(outbox, 100)
+    made = outbox._room.make(1)
+    assert made.thinned_rows == 50 * 20 - 4 * 20, "minutes 4 to 53 touch four quarter hours"
+    assert not made.dropped
+    assert made.freed_bytes > 0
+    assert outbox.held(Lane.HISTORY) == ((1, 100),)
+    heads = [message(outbox, Lane.HISTORY, seq).head for seq in range(1, 101)]
+    assert [head.rows_before for head in heads] == [20 * n for n in range(100)]
+    assert [head.rows for head in heads[:4]] == [20] * 4, "these may be in flight"
+    assert balance(outbox, 0)
+    content = history_rows(outbox)
+    assert len({(row.device, row.t_us) for row in content}) == len(content)
+    lamp = [row for row in content if row.device == "lamp-000"]
+    assert sum(row.window_s for row in lamp) == 100 * 60, "all of the time is covered"
+    outbox.append(Lane.LIVE, (), created_us=NOW, declare=True)
+    [gap] = message(outbox, Lane.LIVE, 1).readings()
+    assert (gap.physical("reason"), gap.physical("rows")) == ("thinned", made.thinned_rows)
+
+
+def test_invariant_13_no_batch_is_thinned_twice(open_outbox: Callable[..., Outbox]) -> None:
+    outbox = open_outbox(protected=4)
+    day(outbox, 54)
+    first = outbox._room.make(1)
+    second = outbox._room.make(1)
+    assert (first.thinned_rows > 0, bool(first.dropped)) == (True, False)
+    assert (second.thinned_rows, bool(second.dropped)) == (0, True)
+    assert balance(outbox, 0)
+
+
+def test_invariant_13_a_full_store_keeps_a_coarser_view_of_a_long_outage(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox()
+    day(outbox, 3_000, devices=120)
+    usage = outbox.usage()
+    assert outbox.size_bytes() <= MIN_BYTES
+    assert balance(outbox, 0)
+    assert usage.dropped_rows > 0
+    assert not outbox._db.rows("SELECT 1 FROM gap WHERE reason = 'store_full'")
 
 
 def test_rows_too_many_for_one_message_become_several_batches(
