@@ -1,0 +1,1 @@
+"""Delivery without sockets, disks or clocks: one seed, one schedule, the same to the last step."""
