@@ -29,7 +29,7 @@ from edge.errors import NotCommandable, TraceUnreadable
 from edge.executor import Executor, Place
 from edge.health import EVERY_S as HEALTH_EVERY_S
 from edge.health import health_row
-from edge.outbox import Outbox
+from edge.outbox import Outbox, RingRule
 from edge.replay import Replay
 from edge.sender import Sender
 from edge.sensors.mqtt import Sensors
@@ -225,6 +225,7 @@ class Agent:
             gateway=self._config.gateway.id,
             max_bytes=self._config.outbox.max_bytes,
             now_us=self._clock.now_us(),
+            ring=RingRule(max_age_s=self._config.outbox.ring_hours * 3_600),
             damaged=damaged,
         )
 

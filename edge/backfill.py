@@ -18,7 +18,7 @@ from pathlib import Path
 from edge.config import EdgeConfig
 from edge.config_devices import DeviceSettings
 from edge.errors import TraceUnreadable
-from edge.outbox import Outbox
+from edge.outbox import Outbox, RingRule
 from edge.replay import rows_of, samples
 from edge.statedir import StateDir
 from edge.trace import TraceReport
@@ -110,6 +110,7 @@ def backfill(config: EdgeConfig, path: Path, *, clock: Clock) -> TraceReport:
             gateway=config.gateway.id,
             max_bytes=config.outbox.max_bytes,
             now_us=clock.now_us(),
+            ring=RingRule(max_age_s=config.outbox.ring_hours * 3_600),
         )
         try:
             return _stored(config.measured, path, outbox, clock)

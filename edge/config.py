@@ -24,7 +24,7 @@ from protocols.ids import GatewayId, gateway_id
 
 Protocol = Literal["5", "3.1.1"]
 
-_MIN_OUTBOX_BYTES = 1_048_576
+_MIN_OUTBOX_BYTES = 8 * 1024 * 1024  # ballast, log and the batches in flight take 6 MiB of it
 _MAX_OUTBOX_BYTES = 1 << 40
 
 
@@ -53,9 +53,10 @@ class UplinkSettings:
 
 @dataclass(frozen=True, slots=True)
 class OutboxSettings:
-    """Bound of the durable store."""
+    """Bounds of the durable store: all of it, and how long it keeps what is acknowledged."""
 
     max_bytes: int
+    ring_hours: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,8 @@ def _outbox(table: Table) -> OutboxSettings:
     settings = OutboxSettings(
         max_bytes=table.integer(
             "max_bytes", _MIN_OUTBOX_BYTES, _MAX_OUTBOX_BYTES, default=268_435_456
-        )
+        ),
+        ring_hours=table.integer("ring_hours", 0, 8_760, default=48),
     )
     table.close()
     return settings

@@ -26,8 +26,9 @@ acknowledged, and then stays in the *grace ring* for a while.
  7. Declaration. A noted loss is sent as a `gap` row in a batch of its own on the live lane, when
     the caller says that the uplink works, and stays noted until that batch is acknowledged.
     rows appended + rows refused = rows acknowledged + rows waiting + rows dropped, always.
- 8. Full disk. Deleting works on a full disk: at most `DELETE_ROWS` rows a transaction, and ballast
-    that is released when even that fails and taken again afterwards.
+ 8. Full disk. The file does not grow into the last `HEADROOM_BYTES` of the disk; there the store
+    counts as full. Deleting works also when others have filled the disk: at most `DELETE_ROWS` rows
+    a transaction, and ballast that is released when even that fails and taken again afterwards.
  9. Corruption. A damaged file is renamed, not deleted, and a new epoch begins with a noted loss
     `store_corrupt` (rows 0: not known).
 10. Poison. A row that cannot be encoded is refused alone, as a noted loss; the rows beside it are
@@ -92,6 +93,7 @@ VERSION = 2
 PROTECTED = 32
 """Batches at the head of a lane that may be in flight: never dropped; the sender's window."""
 _ROW_OVERHEAD_BYTES = 256
+_ROOM_BYTES = 16_384  # pages that are begun, and indexes
 _ROOM_ROUNDS = 4  # a batch spreads over pages that it shares: the first estimate may be short
 _LOG_BYTES = 512 * 1024  # the log keeps this size: appending then needs no new disk block
 _SCHEMA = Path(__file__).with_name("outbox_schema.sql")
@@ -209,18 +211,24 @@ class Outbox:
         `losses` are noted; with `declare` every noted loss gets its batch on the live lane. When
         there is no room, it is made first (6); OutboxFull if that is not enough.
         """
+        sealed, refused = self._seal(lane, readings, created_us)
+        needed = sum(len(batch.payload) + _ROW_OVERHEAD_BYTES for batch in sealed) + _ROOM_BYTES
         dropped: list[tuple[Lane, int]] = []
         thinned_rows = 0
         for _ in range(_ROOM_ROUNDS):
-            try:
-                with self._db.transaction():
-                    batches, refused = self._store(lane, readings, created_us, losses, declare)
-                    self._save(documents or {})
-                return Appended(tuple(batches), tuple(dropped), tuple(refused), thinned_rows)
-            except sqlite3.OperationalError as exc:
-                if not is_full(exc):
-                    raise
-            made = self._make_room(lane, readings, created_us)
+            if not self._db.is_crowded(needed):
+                try:
+                    with self._db.transaction():
+                        self._store(lane, sealed, refused, created_us, losses)
+                        carriers = self._declare(created_us) if declare else []
+                        self._save(documents or {})
+                except sqlite3.OperationalError as exc:
+                    if not is_full(exc):
+                        raise
+                else:
+                    batches = (*((lane, batch.seq) for batch in sealed), *carriers)
+                    return Appended(batches, tuple(dropped), tuple(refused), thinned_rows)
+            made = self._make_room(needed)
             dropped += made.dropped
             thinned_rows += made.thinned_rows
         raise OutboxFull(self.path, self._db.full_reason())
@@ -328,22 +336,17 @@ class Outbox:
     def _store(
         self,
         lane: Lane,
-        readings: Sequence[Reading],
+        sealed: Sequence[Sealed],
+        refused: Sequence[Refused],
         created_us: int,
         losses: Sequence[Loss],
-        declare: bool,  # noqa: FBT001
-    ) -> tuple[list[tuple[Lane, int]], list[Refused]]:
+    ) -> None:
         for loss in losses:
             self._losses.note_refused(lane, loss)
-        sealed, refused = self._seal(lane, readings, created_us)
         self._insert(lane, sealed, created_us)
         for item in refused:
             loss = Loss(1, item.row.t_us, item.row.t_us, item.reason)
             self._losses.note_refused(lane, loss)
-        batches = [(lane, batch.seq) for batch in sealed]
-        if declare:
-            batches += self._declare(created_us)
-        return batches, refused
 
     def _seal(
         self, lane: Lane, readings: Sequence[Reading], created_us: int
@@ -403,10 +406,8 @@ class Outbox:
         with self._db.transaction():
             self._save(documents)
 
-    def _make_room(self, lane: Lane, readings: Sequence[Reading], created_us: int) -> Made:
-        """Free as many bytes as `readings` need; OutboxFull if nothing can be freed."""
-        sealed, _ = self._seal(lane, readings, created_us)
-        needed = sum(len(batch.payload) + _ROW_OVERHEAD_BYTES for batch in sealed) + 16_384
+    def _make_room(self, needed: int) -> Made:
+        """Free `needed` bytes; OutboxFull if nothing can be freed."""
         if self._db.free_bytes() > 2 * needed:  # there are pages, but the disk has none for the log
             raise OutboxFull(self.path, "disk_full")
         made = self._room.make(needed)

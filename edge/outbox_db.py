@@ -1,5 +1,6 @@
 """The open database of the outbox: transactions, single rows, and writing on a full disk."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ from edge.outbox_file import (
 
 _T = TypeVar("_T")
 
+HEADROOM_BYTES = 512 * 1024
+"""Left free on the disk: a log that cannot be written back to the file grows until all is full."""
 VACUUM_PAGES = 1_024  # give free pages back to the disk beyond 4 MiB of them
 _VACUUM_STEP = 50
 
@@ -102,6 +105,13 @@ class Database:
     def free_bytes(self) -> int:
         """Free pages inside the file."""
         return int(self.value("PRAGMA freelist_count")) * PAGE_BYTES
+
+    def is_crowded(self, needed_bytes: int) -> bool:
+        """Whether the file would have to grow into the disk's last `HEADROOM_BYTES`."""
+        if self.free_bytes() >= needed_bytes:
+            return False
+        disk = os.statvfs(self.path.parent)
+        return disk.f_bavail * disk.f_frsize < needed_bytes + HEADROOM_BYTES
 
     def limit_bytes(self) -> int:
         """What the file may grow to."""

@@ -151,7 +151,7 @@ class Gateway:
     uplink: Uplink | None = None
     buses: Annotated[dict[BusName, Bus], Field(max_length=64)] = field(default_factory=dict)
     lighting: NoPlan = NoPlan()
-    outbox_max_bytes: Annotated[Whole, Field(ge=1_048_576, le=1 << 40)] = 268_435_456
+    outbox_max_bytes: Annotated[Whole, Field(ge=8_388_608, le=1 << 40)] = 268_435_456
     state_dir: Annotated[str, Field(pattern=r"^/[^\x00-\x1f]*$", max_length=200)] | None = None
 
     @property

@@ -308,8 +308,8 @@ async def test_settings_of_a_gateway_that_are_not_the_registrys_survive_a_change
             )
             record = (await client.get("/gateways/gate-1")).json()
             assert "enrolled" not in record
-            await client.put("/gateways/gate-1", json=record | {"outbox_max_bytes": 2_000_000})
+            await client.put("/gateways/gate-1", json=record | {"outbox_max_bytes": 20_000_000})
             row = conn.execute("select settings from gateway where name = 'gate-1'").fetchone()
         assert row is not None
         assert row[0]["enrolled"] is True
-        assert row[0]["outbox_max_bytes"] == 2_000_000
+        assert row[0]["outbox_max_bytes"] == 20_000_000

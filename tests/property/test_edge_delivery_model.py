@@ -47,7 +47,7 @@ from protocols.wire import decode
 NIGHTLY = os.environ.get("ECLOR_TEST_NIGHTLY") == "1"
 SETTINGS = settings(
     max_examples=5_000 if NIGHTLY else 200,
-    stateful_step_count=50 if NIGHTLY else 25,
+    stateful_step_count=50 if NIGHTLY else 15,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -165,7 +165,7 @@ def configured(tmp_path: Path) -> EdgeConfig:
     return EdgeConfig(
         GatewaySettings(gateway_id("gate-way"), tmp_path / "state", 49.5, 5.8),
         UplinkSettings("127.0.0.1", 1883, "5", 30, 10.0, None, None),
-        OutboxSettings(1 << 26),
+        OutboxSettings(1 << 26, ring_hours=48),
         (),
         (GATE, LAMP),
         LightingSettings(-0.833, 100.0),
