@@ -44,7 +44,7 @@ class Policy:
     timeout_max_s: float = 120.0
     jitter: float = 0.25
     """Share by which each time-out varies at random, so that gateways do not resend in step."""
-    settle_s: float = 1.0
+    settle_s: float = 0.25
 
 
 # Events

@@ -311,6 +311,7 @@ def _half_a_transaction(transaction: Any) -> Any:
 
     def put(self: Disk, table: Any, key: Any, value: Any) -> None:
         self.world.point()
+        self.writes += 1
         table[key] = value
 
     return put

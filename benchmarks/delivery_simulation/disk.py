@@ -59,14 +59,18 @@ class Disk:
         self.ballast = True
         self.away = False
         self.corrupt = False
+        self.writes = 0
+        """Of anything; tells whether there is something new to check."""
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
 
     def put(self, table: dict[_K, _V], key: _K, value: _V) -> None:
         self.world.point()
+        self.writes += 1
         self._undo.append((table, key, table.get(key, self)))
         table[key] = value
 
     def remove(self, table: dict[_K, _V], key: _K) -> None:
+        self.writes += 1
         self._undo.append((table, key, table.pop(key)))
 
     def add(self, name: str, amount: int) -> None:
@@ -94,17 +98,20 @@ class Disk:
         self._undo.clear()
 
     def used(self) -> int:
-        return sum(entry.cost for batches in self.batches.values() for entry in batches.values())
+        return sum(
+            [
+                1 + len(entry.rows) + len(entry.declared)
+                for batches in self.batches.values()
+                for entry in batches.values()
+            ]
+        )
 
-    def balanced(self) -> bool:
-        """Rows appended + refused = acknowledged + waiting + dropped."""
-        waiting = sum(
-            len(entry.rows) + len(entry.declared)
-            for batches in self.batches.values()
-            for entry in batches.values()
-            if entry.acked_us is None
-        )
-        totals = self.totals
-        return totals["appended"] + totals["refused"] == (
-            totals["acked"] + waiting + totals["dropped"]
-        )
+    def waiting(self) -> tuple[dict[Lane, int], int]:
+        """Batches that wait, by lane, and their rows."""
+        counts, rows = dict.fromkeys(self.batches, 0), 0
+        for lane, batches in self.batches.items():
+            for entry in batches.values():
+                if entry.acked_us is None:
+                    counts[lane] += 1
+                    rows += len(entry.rows) + len(entry.declared)
+        return counts, rows

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 from benchmarks.delivery_simulation.schedule import play
 from benchmarks.delivery_simulation.world import Violation
@@ -44,7 +45,7 @@ def simulate(schedules: int, seed: int, *, workers: int | None = None) -> Result
     workers = min(workers or len(os.sched_getaffinity(0)), len(portions) or 1)
     if workers == 1:
         return _sum(seed, (_portion(seed, portion) for portion in portions))
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return _sum(seed, pool.map(_portion, [seed] * len(portions), portions))
 
 
