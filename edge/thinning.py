@@ -2,16 +2,18 @@
 
 Pure. The rows of one device that begin in one coarse window become one row: it is named after the
 first of them and lasts until the end of the last, gauges are the mean weighted by the length of the
-rows, counters and states are the values at the end, flags are or-ed, passages are summed. So the
-energy between two rows that stay, and the number of passages, are exactly what they were. The wire
-has no column for the minimum and maximum of a gauge; both are lost.
+rows, extremes the lowest and highest of them, counters and states are the values at the end, flags
+are or-ed, passages are summed. So the energy between two rows that stay, and the number of
+passages, are exactly what they were.
 
 A row that must not be merged begins a row of its own, and ends the one before: the first row after
 a counter reset (the value before it stays), and rows that are trusted less than their neighbours.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from itertools import groupby
+from operator import or_
 
 from protocols.batch import Reading, Value
 from protocols.quantities import KINDS, Column, Kind, Quality, Role
@@ -83,27 +85,32 @@ def _merged(run: Sequence[Reading]) -> Reading:
         quality |= Quality.PARTIAL
     columns = zip(*(row.values for row in run), strict=True)
     values = tuple(
-        _value(column, run, column_values)
+        _value(column, run, column_values, length_s)
         for column, column_values in zip(KINDS[first.kind].columns, columns, strict=True)
     )
     return Reading(first.kind, first.device, TimeUs(first.t_us), length_s, quality, values)
 
 
-def _value(column: Column, run: Sequence[Reading], values: Sequence[Value]) -> Value:
+def _value(column: Column, run: Sequence[Reading], values: Sequence[Value], length_s: int) -> Value:
     known = [(row, value) for row, value in zip(run, values, strict=True) if value is not None]
     if not known:
         return None
     numbers = [(row.window_s, value) for row, value in known if isinstance(value, int)]
     if run[0].kind is Kind.PASSAGE and column.name.endswith("_count"):
         return sum(number for _, number in numbers)
-    if column.role is Role.GAUGE:
-        return _mean(numbers)
-    if column.role is Role.FLAGS:
-        seen = 0
-        for _, bits in numbers:
-            seen |= bits
-        return seen
-    return known[-1][1]
+    match column.role:
+        case Role.GAUGE:
+            return _mean(numbers)
+        case Role.COVERAGE:
+            return round(sum(w * v for w, v in numbers) / length_s) if length_s else _mean(numbers)
+        case Role.MIN:
+            return min(number for _, number in numbers)
+        case Role.MAX:
+            return max(number for _, number in numbers)
+        case Role.FLAGS:
+            return reduce(or_, (bits for _, bits in numbers))
+        case _:
+            return known[-1][1]
 
 
 def _mean(numbers: Sequence[tuple[int, int]]) -> int:

@@ -56,6 +56,25 @@ def test_a_mean_weighs_by_length_and_leaves_out_what_is_missing() -> None:
     assert thin(rows)[0].physical("power_w") == 30
 
 
+def test_extremes_stay_and_coverage_is_of_the_whole() -> None:
+    rows = [
+        row(0, power_w=10, power_min_w=2, power_max_w=30, coverage_pct=100),
+        row(1, power_w=20, power_min_w=5, power_max_w=25, coverage_pct=50),
+        row(4, power_w=15, coverage_pct=100),
+    ]
+    [merged] = thin(rows)
+    assert merged.window_s == 300
+    assert (merged.physical("power_min_w"), merged.physical("power_max_w")) == (2, 30)
+    assert merged.physical("coverage_pct") == 50, "150 s of 300 s"
+
+
+def test_the_last_value_of_a_sample_is_that_of_the_end() -> None:
+    rows = [
+        row(n, Kind.SAMPLE, point="noise_db", value=50 + n, value_last=60 + n) for n in range(3)
+    ]
+    assert thin(rows)[0].physical("value_last") == 62
+
+
 def test_samples_are_merged_by_point_and_devices_by_name() -> None:
     rows = [
         row(n, Kind.SAMPLE, device=device, point=point, value=n)
