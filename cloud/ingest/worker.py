@@ -1,6 +1,8 @@
 """The ingest worker: batches from the broker into the database, one thread, no queue of its own.
 
-    receive -> merge (rows, time or a quiet socket) -> accept (COMMIT) -> publish acks -> PUBACK
+    receive -> merge (live first) -> accept (COMMIT) -> publish acks -> PUBACK
+
+A transaction is due when there are rows enough, after `merge_ms`, or when the socket is quiet.
 
 What is not committed is not acknowledged; after any loss both connections are made anew and the
 broker or the gateway sends again. Memory is bounded: messages by the receive maximum times the size
@@ -9,8 +11,9 @@ committed and acknowledged, then the session is left to the broker, which keeps 
 `session_expiry_s`.
 """
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event as StopEvent
 
 import psycopg
@@ -27,45 +30,71 @@ from cloud.storage.pool import connect
 from cloud.watchdog import Notifier
 from protocols import topics, wire
 from protocols.ack import encode_ack
+from protocols.ids import Lane
 from protocols.time import Clock
+from protocols.topics import TopicError
 from protocols.wire import WireError
 
 _WAIT_S = 0.5  # longest wait without looking at the stop sign
 
 
-@dataclass(slots=True)
-class Merge:
-    """Messages collected for one transaction."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that has arrived and is not committed."""
 
-    limits: Ingest
-    arrivals: list[tuple[Arrival, int]] = field(default_factory=list)  # with the time of arrival
-    rows: int = 0
-    opened_s: float = 0.0
+    arrival: Arrival
+    received_us: int
+    rows: int
+
+
+class Merge:
+    """Messages collected for the next transaction: live before history.
+
+    A gateway that comes back has tens of large batches under way; a live batch does not wait behind
+    them. One history batch goes into every transaction, however much live data there are.
+    """
+
+    def __init__(self, limits: Ingest) -> None:
+        self._limits = limits
+        self._live: deque[Waiting] = deque()
+        self._history: deque[Waiting] = deque()
+        self._rows = 0
+        self._opened_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._live) + len(self._history)
 
     def add(self, arrival: Arrival, *, now_us: int, now_s: float) -> None:
-        if not self.arrivals:
-            self.opened_s = now_s
-        self.arrivals.append((arrival, now_us))
-        self.rows += _rows_announced(arrival.payload)
-
-    @property
-    def full(self) -> bool:
-        """Whether another batch would only add to the memory that the transaction needs."""
-        return self.rows >= self.limits.merge_rows
+        if not self:
+            self._opened_s = now_s
+        waiting = Waiting(arrival, now_us, _rows_announced(arrival.payload))
+        (self._history if _is_history(arrival.topic) else self._live).append(waiting)
+        self._rows += waiting.rows
 
     def due(self, *, now_s: float, quiet: bool) -> bool:
         """Whether to commit now: enough rows, waited long enough, or nothing more comes."""
-        if not self.arrivals:
+        if not self:
             return False
-        waited_ms = (now_s - self.opened_s) * 1000
-        return quiet or self.full or waited_ms >= self.limits.merge_ms
+        waited_ms = (now_s - self._opened_s) * 1000
+        full = self._rows >= self._limits.merge_rows
+        return quiet or full or waited_ms >= self._limits.merge_ms
 
     def wait_s(self) -> float:
         """How long the socket may stay quiet."""
-        return self.limits.idle_ms / 1000 if self.arrivals else _WAIT_S
+        return self._limits.idle_ms / 1000 if self else _WAIT_S
 
-    def take(self) -> list[tuple[Arrival, int]]:
-        taken, self.arrivals, self.rows = self.arrivals, [], 0
+    def take(self) -> list[Waiting]:
+        """What goes into one transaction: `merge_rows`, exceeded by one batch of each lane."""
+        taken: list[Waiting] = []
+        rows = 0
+        while self._live and rows < self._limits.merge_rows:
+            taken.append(self._live.popleft())
+            rows += taken[-1].rows
+        live = len(taken)
+        while self._history and (rows < self._limits.merge_rows or len(taken) == live):
+            taken.append(self._history.popleft())
+            rows += taken[-1].rows
+        self._rows -= rows
         return taken
 
 
@@ -131,28 +160,31 @@ class Worker:
         merge = Merge(self._settings.ingest)
         while not self._stop.is_set():
             self._notifier.progress()
-            arrivals = session.receive(merge.wait_s())
-            for arrival in arrivals:
-                merge.add(arrival, now_us=self._clock.now_us(), now_s=self._clock.monotonic_s())
-                if merge.full:
-                    self._commit(conn, session, merge.take())
-            if merge.due(now_s=self._clock.monotonic_s(), quiet=not arrivals):
+            arrived = self._collect(session, merge, merge.wait_s())
+            while arrived and len(merge) < self._settings.broker.receive_maximum:
+                arrived = self._collect(session, merge, 0.0)  # what is here already
+            if merge.due(now_s=self._clock.monotonic_s(), quiet=not arrived):
                 self._commit(conn, session, merge.take())
-        if merge.arrivals:
+        while merge:
             self._commit(conn, session, merge.take())
 
-    def _commit(
-        self, conn: psycopg.Connection, session: Session, arrivals: list[tuple[Arrival, int]]
-    ) -> None:
+    def _collect(self, session: Session, merge: Merge, timeout_s: float) -> bool:
+        """Take messages in; False if none came in time."""
+        arrivals = session.receive(timeout_s)
+        for arrival in arrivals:
+            merge.add(arrival, now_us=self._clock.now_us(), now_s=self._clock.monotonic_s())
+        return bool(arrivals)
+
+    def _commit(self, conn: psycopg.Connection, session: Session, taken: list[Waiting]) -> None:
         """COMMIT, then the gateways' acknowledgements, then the broker's."""
         deliveries = [
-            Delivery(arrival.payload, received_us, arrival.topic)
-            for arrival, received_us in arrivals
+            Delivery(waiting.arrival.payload, waiting.received_us, waiting.arrival.topic)
+            for waiting in taken
         ]
         outcomes = accept(conn, deliveries, limits=self._settings.ingest, events=self._events)
         publish_acks(outcomes, session.publish)
-        for arrival, _ in arrivals:
-            session.acknowledge(arrival.mid)
+        for waiting in taken:
+            session.acknowledge(waiting.arrival.mid)
 
     def _pause(self, event: Event, exc: Exception) -> None:
         """Wait a jittered while, feeding the watchdog: waiting for a dependency is no hang."""
@@ -179,6 +211,13 @@ def _rows_announced(payload: bytes) -> int:
         return max(1, min(wire.decode_head(payload).rows, wire.MAX_ROWS))
     except WireError:
         return 1
+
+
+def _is_history(topic: str) -> bool:
+    try:
+        return topics.parse_up(topic)[1] is Lane.HISTORY
+    except TopicError:
+        return False
 
 
 def _require_migrated(conn: psycopg.Connection) -> None:

@@ -20,7 +20,7 @@ from cloud.events import Events
 from cloud.ingest.accept import _Acceptance, accept
 from cloud.ingest.delivery import Delivery, Status
 from cloud.ingest.mqtt import Arrival, Session
-from cloud.ingest.worker import Worker
+from cloud.ingest.worker import Merge, Worker
 from cloud.settings import Ingest, Settings
 from cloud.watchdog import Notifier
 from protocols import topics
@@ -143,7 +143,7 @@ def test_what_comes_all_at_once_is_committed_in_transactions_of_bounded_size() -
 
         def receive(self, timeout_s: float) -> list[Arrival]:
             stop.set()
-            return arrivals
+            return [arrivals.pop() for _ in range(len(arrivals))]
 
     class Counting(Worker):
         def _commit(self, *given: Any) -> None:
@@ -156,6 +156,31 @@ def test_what_comes_all_at_once_is_committed_in_transactions_of_bounded_size() -
     )
     counting._take_over(cast(psycopg.Connection, None), Burst())
     assert committed == [3, 3, 3, 1]
+
+
+def arrival(seq: int, lane: Lane, rows: int) -> Arrival:
+    return Arrival(seq, topics.up(GATEWAY, lane), lamp_delivery(seq, rows=rows).payload)
+
+
+def taken(merge: Merge) -> list[int]:
+    return [waiting.arrival.mid for waiting in merge.take()]
+
+
+def test_live_batches_do_not_wait_behind_a_backlog_and_history_never_starves() -> None:
+    merge = Merge(Ingest(merge_rows=100))
+    for seq in (1, 2, 3, 4):
+        merge.add(arrival(seq, Lane.HISTORY, 90), now_us=0, now_s=0.0)
+    merge.add(arrival(5, Lane.LIVE, 20), now_us=0, now_s=0.0)
+    assert taken(merge) == [5, 1]
+    for seq in (6, 7, 8):
+        merge.add(arrival(seq, Lane.LIVE, 60), now_us=0, now_s=0.0)
+    assert taken(merge) == [6, 7, 2]
+    assert taken(merge) == [8, 3]
+    assert not merge.due(now_s=0.1, quiet=False)
+    assert merge.due(now_s=0.2, quiet=False)
+    assert taken(merge) == [4]
+    assert not merge
+    assert not merge.due(now_s=9.0, quiet=True)
 
 
 def test_a_poison_batch_costs_the_others_a_few_transactions_not_one_each(
