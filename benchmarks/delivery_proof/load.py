@@ -6,6 +6,7 @@ two rows of a device have the same time, and the values of a row say which trace
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from protocols.time import US_PER_S
@@ -53,13 +54,12 @@ def write_config(
     broker_port: int,
     bus: tuple[str, int] | None,
     max_bytes: int,
-    lamps: int = LAMPS,
 ) -> None:
-    """Settings of one agent: `lamps` lamps of a simulated cabinet, a row a second each; without a
+    """Settings of one agent: the lamps of a simulated cabinet, a row a second each; without a
     `bus` it measures nothing and only delivers."""
     field = ""
     if bus is not None:
-        field = _FIELD.format(host=bus[0], port=bus[1], last_lamp=lamps - 1)
+        field = _FIELD.format(host=bus[0], port=bus[1], last_lamp=LAMPS - 1)
     path.write_text(
         _CONFIG.format(
             gateway=gateway,
@@ -72,24 +72,44 @@ def write_config(
     )
 
 
-def write_trace(
-    path: Path, *, number: int, rows: int, newest_us: int, seed: int, step_s: int = STEP_S
-) -> None:
+def write_trace(path: Path, *, number: int, rows: int, newest_us: int, seed: int) -> None:
     """About `rows` lamp readings; trace `number` ends `number` lengths of a trace before
     `newest_us`, which is a multiple of the step."""
-    chance = random.Random(f"trace {seed} {number}")
     steps = max(1, rows // LAMPS)
-    begin_us = newest_us - (number + 1) * (steps + 2) * step_s * US_PER_S
+    begin_us = newest_us - (number + 1) * (steps + 2) * STEP_S * US_PER_S
+    lamps = [f"lamp-{lamp:02d}" for lamp in range(LAMPS)]
+    write_readings(
+        path,
+        lamps,
+        begin_us=begin_us,
+        steps=steps,
+        step_s=STEP_S,
+        first_wh=number * 100_000,
+        chance=random.Random(f"trace {seed} {number}"),
+    )
+
+
+def write_readings(
+    path: Path,
+    lamps: Sequence[str],
+    *,
+    begin_us: int,
+    steps: int,
+    step_s: int,
+    first_wh: int,
+    chance: random.Random,
+) -> None:
+    """`steps` readings of each of `lamps`, the first a step after `begin_us`."""
     with path.open("w", encoding="ascii") as file:
         for step in range(1, steps + 1):
             t_us = begin_us + step * step_s * US_PER_S
-            for lamp in range(LAMPS):
+            for lamp in lamps:
                 values = {
                     "level": chance.randrange(0, 1_001) / 10,
                     "power": chance.randrange(0, 900) / 10,
                     "voltage": chance.randrange(2_200, 2_400) / 10,
                     "temperature": chance.randrange(-100, 400) / 10,
-                    "energy": number * 100_000 + step,
+                    "energy": first_wh + step,
                 }
-                line = {"t_us": t_us, "device": f"lamp-{lamp:02d}", "values": values}
+                line = {"t_us": t_us, "device": lamp, "values": values}
                 file.write(json.dumps(line) + "\n")

@@ -138,12 +138,12 @@ async def brought_up(*, edition: str, trace_rows: int, seed: int, say: Say) -> A
 async def _brought_up(edition: str, trace_rows: int, seed: int, say: Say) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as exits:
         directory = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="eclor-proof-")))
-        edition = _available(edition, say)
+        edition = available(edition, say)
         say(f"starting PostgreSQL ({edition}) and Mosquitto without persistence")
         database = exits.enter_context(postgres.running(edition, durable=True))
         broker = exits.enter_context(mosquitto.running(mosquitto.find_programs()))
-        url = _database(database)
-        bus = exits.enter_context(_simulator(directory, seed))
+        url = registered(database, GATEWAYS)
+        bus = exits.enter_context(simulator(directory, seed))
         disk = exits.enter_context(_small_disk(directory))
         traces = _Traces(directory, trace_rows, seed)
         gateways = [
@@ -157,7 +157,7 @@ async def _brought_up(edition: str, trace_rows: int, seed: int, say: Say) -> Asy
             to_broker = await exits.enter_async_context(FaultProxy(broker.port))
             to_database = await exits.enter_async_context(FaultProxy(database.port))
             worker_proxies += [to_broker, to_database]
-            workers.append(_worker(directory, number, url, to_broker.port, to_database.port))
+            workers.append(worker(directory, number, url, to_broker.port, to_database.port))
         stage = Stage(
             directory=directory,
             database=database,
@@ -174,7 +174,7 @@ async def _brought_up(edition: str, trace_rows: int, seed: int, say: Say) -> Asy
         yield stage
 
 
-def _available(edition: str, say: Say) -> str:
+def available(edition: str, say: Say) -> str:
     """The edition to use; `auto` is plain PostgreSQL where TimescaleDB is not to be had."""
     if edition != "auto":
         return edition
@@ -186,18 +186,19 @@ def _available(edition: str, say: Say) -> str:
     return "timescale"
 
 
-def _database(cluster: OwnCluster) -> str:
+def registered(cluster: OwnCluster, gateways: Sequence[str]) -> str:
+    """A migrated database that knows `gateways`; their devices register themselves."""
     url = cluster.create("proof")
     migrate(url)
     with psycopg.connect(url) as conn:
         conn.execute(_REGISTRY[0])
         conn.execute(_REGISTRY[1])
-        conn.execute(_REGISTRY[2], (list(GATEWAYS),))
+        conn.execute(_REGISTRY[2], (list(gateways),))
     return url
 
 
 @contextmanager
-def _simulator(directory: Path, seed: int) -> Iterator[Callable[[str], Awaitable[tuple[str, int]]]]:
+def simulator(directory: Path, seed: int) -> Iterator[Callable[[str], Awaitable[tuple[str, int]]]]:
     log = directory / "simulator.log"
     command = ["sim", "run", "--seed", str(seed), "--json"]
     role = Role("simulator", lambda: command, log, {"PYTHONUNBUFFERED": "1"})
@@ -295,14 +296,14 @@ async def _gateway(
     configure(True)
     empty = directory / "empty.jsonl"
     empty.write_text("")
-    await asyncio.to_thread(_make_outbox, config, empty)
+    await asyncio.to_thread(make_outbox, config, empty)
     role = Role(name, command, directory / f"{name}.log", {})
     gateway = Gateway(name, role, state_dir, proxy, configure)
     witness.install(gateway.outbox)
     return gateway
 
 
-def _make_outbox(config: Path, trace: Path) -> None:
+def make_outbox(config: Path, trace: Path) -> None:
     """An empty store, made by the agent's own command, so that the witness is there from seq 1."""
     words = ["edge", "backfill", "--config", str(config), "--trace", str(trace)]
     made = subprocess.run(
@@ -312,7 +313,7 @@ def _make_outbox(config: Path, trace: Path) -> None:
         raise MeasurementError(f"{config.stem}: the outbox was not made: {made.stderr}")
 
 
-def _worker(directory: Path, number: int, url: str, broker_port: int, database_port: int) -> Role:
+def worker(directory: Path, number: int, url: str, broker_port: int, database_port: int) -> Role:
     head, _, tail = url.rpartition("@")
     name = tail.partition("/")[2]
     return Role(

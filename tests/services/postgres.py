@@ -26,6 +26,7 @@ unix_socket_directories = ''
 max_connections = 100
 max_locks_per_transaction = 256
 shared_buffers = 128MB
+track_commit_timestamp = on
 timezone = 'UTC'
 lc_messages = 'C'
 """
