@@ -1,17 +1,22 @@
 """Makes docs/figures.md from the stored outputs in docs/figures/: `python -m benchmarks.page`.
 
+What others do under the same conditions stands in peers.toml, with its sources, and is shown below
+the figures of the measurement it belongs to.
+
 With `--check` nothing is written, and the exit code is 1 where the page is not up to date.
 """
 
 import json
 import sys
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bars import Bar, bars_of
 from benchmarks.harness import ROOT, STORED, Report
 
+PEERS = Path(__file__).with_name("peers.toml")
 PAGE = ROOT / "docs" / "figures.md"
 _HEAD = """\
 # Figures
@@ -37,6 +42,22 @@ def page(folder: Path = STORED) -> str:
     return "\n".join([_HEAD, *(_section(file) for file in sorted(folder.glob("*.json")))])
 
 
+def peers(group: str, name: str, *, file: Path = PEERS) -> Sequence[str]:
+    """The lines on the others, if peers.toml has any for this measurement."""
+    entry = tomllib.loads(file.read_text(encoding="utf-8")).get(group, {}).get(name)
+    if entry is None:
+        return []
+    columns, rows = entry["columns"], entry["rows"]
+    if columns[-1] != "source" or any(len(row) != len(columns) or not row[-1] for row in rows):
+        raise ValueError(f"{file.name}: {group}.{name}: each row needs every column, source last")
+    head = [_cells(columns), "|---" * len(columns) + "|"]
+    return ["", entry["intro"], "", *head, *map(_cells, rows)]
+
+
+def _cells(row: Sequence[str]) -> str:
+    return f"| {' | '.join(row)} |"
+
+
 def _section(file: Path) -> str:
     run = json.loads(file.read_text(encoding="utf-8"))
     group, _, name = file.stem.partition("-")
@@ -53,6 +74,7 @@ def _section(file: Path) -> str:
             *rows,
             "",
             _origin(run["context"]),
+            *peers(group, name),
             "",
         ]
     )

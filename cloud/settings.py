@@ -45,7 +45,7 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     url: str = "mqtt://127.0.0.1:1883"
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
-    session_expiry_s: Annotated[int, Meta(ge=0, le=604_800)] = 2
+    session_expiry_s: Annotated[int, Meta(ge=0, le=604_800)] = 1
     receive_maximum: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 

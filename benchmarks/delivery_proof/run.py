@@ -5,11 +5,14 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import psycopg
+
 from benchmarks.delivery_proof import chaos, timing, witness
 from benchmarks.delivery_proof.chaos import Done, Echo
 from benchmarks.delivery_proof.schedule import schedule
 from benchmarks.delivery_proof.stage import GATEWAYS, WORKERS, Say, Stage, brought_up
 from benchmarks.harness import MeasurementError
+from cloud.ledger.store import account
 
 TRACE_ROWS = 8_000
 _DRAIN_S = 90.0
@@ -43,6 +46,7 @@ async def _prove(
         outboxes = [gateway.outbox for gateway in stage.gateways]
         verdict = await asyncio.to_thread(witness.compare, outboxes, stage.database_url)
         _judge(verdict, seed)
+        await _check_ledger(stage, verdict)
         return {
             "kills": done.kills + len(stage.gateways) + len(stage.workers),
             "rows": verdict.stored,
@@ -100,6 +104,21 @@ def _judge(verdict: witness.Verdict, seed: int) -> None:
         raise MeasurementError(
             f"seed {seed}: lost {verdict.lost}, doubled {verdict.doubled} of {verdict.produced}:\n"
             + "\n".join(verdict.examples)
+        )
+
+
+async def _check_ledger(stage: Stage, verdict: witness.Verdict) -> None:
+    """What operators are told (`eclor verify`) agrees with what was counted."""
+    async with await psycopg.AsyncConnection.connect(stage.database_url, autocommit=True) as conn:
+        accounts = [await account(conn, gateway.name) for gateway in stage.gateways]
+    findings = [finding for one in accounts for finding in one.findings()]
+    if findings:
+        raise MeasurementError("the ledger does not balance: " + "; ".join(findings))
+    stored = sum(day.stored for one in accounts for day in one.days)
+    pending = sum(day.pending for one in accounts for day in one.days)
+    if (stored, pending) != (verdict.stored, 0):
+        raise MeasurementError(
+            f"the ledger says {stored} stored and {pending} pending, the tables {verdict.stored}"
         )
 
 

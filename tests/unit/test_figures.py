@@ -13,7 +13,7 @@ from benchmarks import harness
 from benchmarks.bars import BarsError, bars_of, misses
 from benchmarks.bench import wire
 from benchmarks.harness import Context, MeasurementError, Report
-from benchmarks.page import page, store
+from benchmarks.page import page, peers, store
 from cli.bench import bench
 from cli.evaluate import evaluate
 
@@ -160,3 +160,36 @@ def test_the_page_shows_each_stored_run_with_bar_machine_and_commit(tmp_path: Pa
 
 def test_the_published_page_is_the_one_made_from_the_stored_runs() -> None:
     assert (harness.ROOT / "docs" / "figures.md").read_text(encoding="utf-8") == page()
+
+
+def test_the_page_shows_the_peers_below_the_figures_with_their_source(tmp_path: Path) -> None:
+    store(Report("eval", "delivery", CONTEXT, {"lost": 0}), tmp_path)
+    text = page(tmp_path)
+    assert "| `lost` | 0 | = 0 |" in text
+    assert "| who | fault | lost | source |\n|---|---|---|---|\n" in text
+    assert "131,418 of 930,005" in text
+    assert text.index("on a machine") < text.index("jepsen.io/analyses/nats-2.12.1")
+
+
+def test_a_peer_without_a_source_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "peers.toml"
+    file.write_text(
+        '[bench.wire]\nintro = "x"\ncolumns = ["who", "source"]\nrows = [["somebody", ""]]\n'
+    )
+    with pytest.raises(ValueError, match=r"peers\.toml: bench\.wire"):
+        peers("bench", "wire", file=file)
+
+
+def test_every_entry_of_the_peers_belongs_to_a_measurement() -> None:
+    import tomllib
+
+    from benchmarks.page import PEERS
+
+    groups: dict[str, dict[str, object]] = tomllib.loads(PEERS.read_text(encoding="utf-8"))
+    assert set(groups) <= {"bench", "eval"}
+    for name in groups.get("bench", {}):
+        assert peers("bench", name)
+        assert name in harness.catalogue("bench")
+    for name in groups.get("eval", {}):
+        assert peers("eval", name)
+        assert name in harness.catalogue("eval")
