@@ -1,14 +1,16 @@
 """Every row that an outbox made durable, against every row that the database holds.
 
 The witness is a trigger in the outbox's own file: it copies each batch in the very transaction that
-makes it durable, so no kill can come between the two, and no acknowledgement deletes the copy.
-Dropped batches are noted in the same way; their rows must have been declared instead.
+makes it durable, so no kill can come between the two, and no acknowledgement deletes the copy. What
+the outbox drops or thins afterwards is noted in the same way, as the next version of the batch: the
+newest version is what must arrive, and the difference must have been declared.
 """
 
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,36 @@ from psycopg import sql
 
 from cloud.storage.tables import TABLES, ReadingTable
 from protocols import wire
-from protocols.batch import Batch
+from protocols.batch import Batch, Reading, Stream
 from protocols.quantities import KINDS, Kind
 from protocols.time import from_datetime
 
 _FETCH = 5_000
-_TRIGGERS = """
-create table if not exists witness (seen integer primary key, payload blob not null);
-create table if not exists witness_dropped (lane integer, seq integer);
-create trigger if not exists witness_batch after insert on batch
-begin insert into witness (payload) values (new.payload); end;
-create trigger if not exists witness_drop after update of payload on batch when new.payload is null
-begin insert into witness_dropped values (new.lane, new.seq); end;
+_TABLE = """
+create table if not exists witness (
+    seen integer primary key, lane integer not null, seq integer not null, content blob
+);
 """
+# By the layout that table `store` of the outbox names. Content null: nothing is left of the batch.
+_TRIGGERS = {
+    1: """
+create trigger if not exists witness_stored after insert on batch
+begin insert into witness (lane, seq, content) values (new.lane, new.seq, new.payload); end;
+create trigger if not exists witness_emptied
+after update of payload on batch when new.payload is null
+begin insert into witness (lane, seq) values (new.lane, new.seq); end;
+""",
+    2: """
+create trigger if not exists witness_stored after insert on payload
+begin
+    insert into witness (lane, seq, content)
+    values (new.payload_id % 2 + 1, new.payload_id / 2, new.content);
+end;
+create trigger if not exists witness_emptied
+after update of bytes on batch when new.bytes = 0 and old.bytes > 0
+begin insert into witness (lane, seq) values (new.lane, new.seq); end;
+""",
+}
 
 
 class WitnessError(Exception):
@@ -38,7 +57,10 @@ class WitnessError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Counts of rows; `lost` and `doubled` are differences of the two multisets."""
+    """Counts of rows; `lost` and `doubled` are differences of the two multisets.
+
+    `produced` is what must arrive; `declared` was durable too and was taken out of its batch later.
+    """
 
     produced: int
     stored: int
@@ -52,7 +74,8 @@ def install(outbox: Path) -> None:
     """Make a new outbox note every batch; before its agent runs."""
     connection = sqlite3.connect(outbox)
     try:
-        connection.executescript(_TRIGGERS)
+        (layout,) = connection.execute("select version from store").fetchone()
+        connection.executescript(_TABLE + _TRIGGERS[layout])
     finally:
         connection.close()
 
@@ -67,61 +90,89 @@ def durable(outbox: Path) -> dict[tuple[str, str, int], int]:
         connection.close()
 
 
-def batches(outbox: Path) -> Iterator[tuple[Batch, bool]]:
-    """Every batch that was ever durable, and whether it was dropped later."""
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A batch as it once was durable; `final` when nothing was taken out of it later."""
+
+    batch: Batch
+    final: bool
+
+
+def versions(outbox: Path) -> Iterator[Version]:
+    """Every batch that was ever durable, in the order of time."""
     if aside := [path for path in outbox.parent.glob("*.sqlite*") if "corrupt" in path.name]:
         raise WitnessError(f"an outbox was set aside: {aside}")
     connection = sqlite3.connect(f"file:{outbox}?mode=ro", uri=True, timeout=5.0)
     try:
-        dropped = set(connection.execute("select lane, seq from witness_dropped"))
-        for (payload,) in connection.execute("select payload from witness order by seen"):
-            batch = wire.decode(payload)
-            yield batch, (int(batch.head.stream.lane), batch.head.seq) in dropped
+        _refuse_reuse(connection, outbox)
+        for content, final in connection.execute(
+            "select content, seen = max(seen) over (partition by lane, seq) from witness"
+            " order by seen"
+        ):
+            if content is not None:
+                yield Version(wire.decode(content), bool(final))
     finally:
         connection.close()
+
+
+def _refuse_reuse(connection: sqlite3.Connection, outbox: Path) -> None:
+    """A number is given once: content may follow a batch only where it was emptied before."""
+    reused = connection.execute(
+        "select lane, seq from (select lane, seq, content, lag(content) over"
+        " (partition by lane, seq order by seen) as earlier from witness)"
+        " where content is not null and earlier is not null"
+    ).fetchall()
+    if reused:
+        raise WitnessError(f"{outbox}: numbers were given twice (lane, seq): {reused[:5]}")
 
 
 def compare(outboxes: list[Path], database_url: str) -> Verdict:
     """Hold every row against every row; both sides are read as a stream."""
     balance: Counter[int] = Counter()
-    names: dict[int, str] = {}
-    produced = declared = 0
+    examples: dict[int, str] = {}
+    seen = produced = 0
+    emptied: set[tuple[Stream, int]] = set()
     for outbox in outboxes:
-        for batch, dropped in batches(outbox):
-            for row in batch.readings():
-                if dropped:
-                    declared += 1
-                    continue
+        for version in versions(outbox):
+            head = version.batch.head
+            if (head.stream, head.seq) not in emptied:
+                seen += head.rows
+            if not version.final:
+                emptied.add((head.stream, head.seq))
+                continue
+            for row in version.batch.readings():
                 produced += 1
-                key = (batch.head.stream.gateway, int(row.kind), row.device, row.t_us)
-                balance[hash((*key, row.window_s, row.quality, row.values))] += 1
+                balance[_fingerprint(head.stream.gateway, row)] += 1
     stored = 0
     for found in _database_rows(database_url):
         stored += 1
         fingerprint = hash(found)
         balance[fingerprint] -= 1
         if balance[fingerprint] < 0:
-            names[fingerprint] = f"in the database only: {found}"
+            examples[fingerprint] = f"in the database only: {found}"
     lost = sum(count for count in balance.values() if count > 0)
     doubled = -sum(count for count in balance.values() if count < 0)
-    examples = [name for key, name in names.items() if balance[key] < 0][:5]
+    told = [line for key, line in examples.items() if balance[key] < 0][:5]
     if lost:
-        examples += _lost_examples(outboxes, balance)
-    return Verdict(produced, stored, declared, lost, doubled, tuple(examples))
+        told += _lost_examples(outboxes, balance)
+    return Verdict(produced, stored, seen - produced, lost, doubled, tuple(told))
+
+
+def _fingerprint(gateway: str, row: Reading) -> int:
+    key = (gateway, int(row.kind), row.device, row.t_us, row.window_s, row.quality)
+    return hash((*key, row.values))
 
 
 def _lost_examples(outboxes: list[Path], balance: Counter[int]) -> list[str]:
-    found: list[str] = []
-    for outbox in outboxes:
-        for batch, _ in batches(outbox):
-            head = batch.head
-            for row in batch.readings():
-                key = (head.stream.gateway, int(row.kind), row.device, row.t_us)
-                if balance[hash((*key, row.window_s, row.quality, row.values))] > 0:
-                    found.append(f"in the outbox only: {head.stream} seq {head.seq}: {row}")
-                    if len(found) == 5:
-                        return found
-    return found
+    missing = (
+        f"in the outbox only: {version.batch.head.stream} seq {version.batch.head.seq}: {row}"
+        for outbox in outboxes
+        for version in versions(outbox)
+        if version.final
+        for row in version.batch.readings()
+        if balance[_fingerprint(version.batch.head.stream.gateway, row)] > 0
+    )
+    return list(islice(missing, 5))
 
 
 def _database_rows(url: str) -> Iterator[tuple[Any, ...]]:
