@@ -115,6 +115,14 @@ async def _fill(disk: Path, length_s: float) -> None:
         filler.unlink()
 
 
+class _Client(aiomqtt.Client):
+    """aiomqtt, whose future of the connection's end asyncio would report as never looked at."""
+
+    def ended(self) -> None:
+        if self._disconnected.done() and not self._disconnected.cancelled():
+            self._disconnected.exception()
+
+
 class Echo:
     """Another client on the broker: it sees every batch, and sends some of them again, later and in
     another order."""
@@ -136,15 +144,23 @@ class Echo:
                 await asyncio.sleep(_RECONNECT_S)
 
     async def _listen(self) -> None:
-        async with aiomqtt.Client(
+        client = _Client(
             "127.0.0.1", self._port, identifier="echo", protocol=aiomqtt.ProtocolVersion.V5
-        ) as client:
-            await client.subscribe(topics.UP_FILTER, options=SubscribeOptions(qos=1, noLocal=True))
-            async for message in client.messages:
-                gateway, _ = topics.parse_up(message.topic.value)
-                self.seen_s[gateway] = time.monotonic()
-                assert isinstance(message.payload, bytes)
-                await self._repeat(client, message.topic.value, message.payload)
+        )
+        try:
+            async with client:
+                options = SubscribeOptions(qos=1, noLocal=True)
+                await client.subscribe(topics.UP_FILTER, options=options)
+                async for message in client.messages:
+                    await self._hear(client, message)
+        finally:
+            client.ended()
+
+    async def _hear(self, client: aiomqtt.Client, message: aiomqtt.Message) -> None:
+        gateway, _ = topics.parse_up(message.topic.value)
+        self.seen_s[gateway] = time.monotonic()
+        assert isinstance(message.payload, bytes)
+        await self._repeat(client, message.topic.value, message.payload)
 
     async def _repeat(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
         if self._chance.random() < 0.3:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-KILL_EVERY_S = 1.65
-"""Mean time between two kills: 60 of them take 100 s."""
+KILL_EVERY_S = 1.45
+"""Mean time between two kills: 60 of them take 90 s."""
 _WEIGHTS = {"edge": 40, "ingest": 25, "broker": 20, "database": 15}
 
 Party = Literal["edge", "ingest", "broker", "database"]
