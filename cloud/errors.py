@@ -7,6 +7,7 @@ CloudError
 +- SettingsError             the user's configuration; carries every fault
 +- MigrationError            the database and this program do not fit together
 +- BrokerRefused             the broker is there and says no; repeating does not help
++- UnknownGateway            a command names a gateway that the registry does not have
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,10 @@ class BrokerRefused(CloudError):  # noqa: N818 - stands beside BrokerUnavailable
 
 class MigrationError(CloudError):
     """Migrations cannot be applied; the message says which file and what to do."""
+
+
+class UnknownGateway(CloudError):  # noqa: N818 - stands beside AddressTaken
+    """There is no gateway of the name that was given."""
 
 
 class AddressTaken(CloudError):  # noqa: N818 - stands beside BrokerRefused

@@ -11,13 +11,9 @@ import psycopg
 
 from cloud.audit.model import Event
 from cloud.audit.store import record_now
-from cloud.errors import CloudError
+from cloud.errors import UnknownGateway
 from cloud.ingest.ledger import SQL
 from protocols.ids import Lane
-
-
-class UnknownGateway(CloudError):  # noqa: N818 - says what it is about, like its siblings
-    """There is no gateway of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +27,12 @@ class Rewound:
 
 
 def rewind(conn: psycopg.Connection, gateway: str | None, *, actor: str) -> list[Rewound]:
-    """Ask `gateway`, or every one (None), to send again; the streams that were asked."""
+    """Ask `gateway`, or every one (None), to send again; the streams that were asked.
+
+    UnknownGateway if there is none of that name.
+    """
     with conn.transaction():
-        known = conn.execute(SQL["gateways"], ([gateway],)).fetchone()
-        if gateway is not None and known is None:
+        if gateway is not None and not conn.execute(SQL["gateways"], ([gateway],)).fetchone():
             raise UnknownGateway(
                 f"there is no gateway {gateway!r}; see: eclor provision gateway list"
             )
