@@ -15,6 +15,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from benchmarks.delivery_proof.schedule import Blow, DiskFull, Kill, NetworkFault
 from benchmarks.delivery_proof.stage import Say, Stage
+from benchmarks.harness import MeasurementError
+from cli.demo.processes import DemoError
 from protocols import topics
 from tests.services.fault_proxy import FaultProxy
 
@@ -34,16 +36,27 @@ class Done:
 
 
 async def carry_out(stage: Stage, blows: Sequence[Blow], say: Say) -> Done:
-    """Every blow at its time; returns when the last one is over and everything is up again."""
-    done, begun_s = Done(), time.monotonic()
+    """Every blow at its time; returns when the last one is over and everything is up again.
+
+    MeasurementError if a process ended that nobody had killed.
+    """
+    done = Done()
+    try:
+        await _strikes(stage, blows, done, say)
+    except* DemoError as group:
+        raise MeasurementError(f"nobody killed it: {group.exceptions[0]}") from group
+    stage.heal()
+    return done
+
+
+async def _strikes(stage: Stage, blows: Sequence[Blow], done: Done, say: Say) -> None:
+    begun_s = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         for number, blow in enumerate(blows, start=1):
             await asyncio.sleep(max(0.0, begun_s + blow.at_s - time.monotonic()))
             tasks.create_task(_strike(stage, blow, done))
             if number % 25 == 0:
                 say(f"{number} of {len(blows)} blows, {done.kills} kills")
-    stage.heal()
-    return done
 
 
 async def _strike(stage: Stage, blow: Blow, done: Done) -> None:

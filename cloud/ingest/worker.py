@@ -221,7 +221,11 @@ def _is_history(topic: str) -> bool:
 
 
 def _require_migrated(conn: psycopg.Connection) -> None:
-    missing = migrate.pending(conn)
+    """MigrationError if it is not; DatabaseUnavailable if it goes away at this very moment."""
+    try:
+        missing = migrate.pending(conn)
+    except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
+        raise DatabaseUnavailable(f"the database gave up: {str(exc).strip()}") from exc
     if missing:
         raise MigrationError(
             f"the database lacks {len(missing)} migrations ({missing[0]} ...); "

@@ -13,11 +13,17 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from cloud.backoff import Backoff
 from cloud.clock import SystemClock
-from cloud.errors import BrokerRefused, BrokerUnavailable, CloudError, MigrationError
+from cloud.errors import (
+    BrokerRefused,
+    BrokerUnavailable,
+    CloudError,
+    DatabaseUnavailable,
+    MigrationError,
+)
 from cloud.events import Event, Events
 from cloud.ingest.delivery import Delivery
 from cloud.ingest.mqtt import Arrival, Session
-from cloud.ingest.worker import Worker
+from cloud.ingest.worker import Worker, _require_migrated
 from cloud.settings import Broker, Database, Ingest, Settings
 from cloud.watchdog import Notifier
 from protocols import topics
@@ -257,6 +263,19 @@ def test_unacknowledged_messages_stop_at_the_receive_maximum(
         more: list[Arrival] = []
         while len(more) < 7:
             more += session.receive(0.5)
+
+
+def test_a_database_that_dies_right_after_the_connection_is_waited_for(
+    migrated_database_url: str,
+) -> None:
+    """Found by `eclor eval delivery --seed 11`: the worker ended with a traceback."""
+    with (
+        psycopg.connect(migrated_database_url, autocommit=True) as conn,
+        psycopg.connect(migrated_database_url, autocommit=True) as killer,
+    ):
+        killer.execute("select pg_terminate_backend(%s)", (conn.info.backend_pid,))
+        with pytest.raises(DatabaseUnavailable):
+            _require_migrated(conn)
 
 
 def test_a_worker_refuses_a_database_without_migrations(
