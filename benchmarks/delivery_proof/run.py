@@ -19,13 +19,18 @@ _DRAIN_S = 90.0
 _ROUNDS = 5
 
 
-def prove(*, kills: int, seed: int, edition: str, trace_rows: int, say: Say) -> Mapping[str, float]:
-    """The figures of one run; MeasurementError where rows are lost, doubled or stranded."""
-    return asyncio.run(_prove(kills, seed, edition, trace_rows, say))
+def prove(
+    *, kills: int, seed: int, edition: str, trace_rows: int, say: Say, timed: bool = True
+) -> Mapping[str, float]:
+    """The figures of one run; MeasurementError where rows are lost, doubled or stranded.
+
+    `timed`: also kill each agent and worker once more in peace, and measure how long it takes.
+    """
+    return asyncio.run(_prove(kills, seed, edition, trace_rows, say, timed=timed))
 
 
 async def _prove(
-    kills: int, seed: int, edition: str, trace_rows: int, say: Say
+    kills: int, seed: int, edition: str, trace_rows: int, say: Say, *, timed: bool
 ) -> Mapping[str, float]:
     proxies = len(GATEWAYS) + 2 * WORKERS
     blows = schedule(kills, seed, edges=len(GATEWAYS), workers=WORKERS, proxies=proxies)
@@ -36,11 +41,7 @@ async def _prove(
             await timing.delivered(stage, timing.durable(stage), limit_s=_DRAIN_S)
             done = await chaos.carry_out(stage, blows, say)
             say(f"healed after {dict(sorted(done.counts.items()))}")
-            await _refreshed(stage)
-            say("killing each agent once more, to see how fast it is back")
-            edge_restart_s = await timing.edge_restart_s(stage, echo)
-        say("killing each ingest worker once more, to see how fast the other takes over")
-        takeover_s = await timing.takeover_s(stage)
+            times = await _times(stage, echo, say) if timed else {}
         drain_s = await _drained(stage, say)
         say("counting every row on both sides")
         outboxes = [gateway.outbox for gateway in stage.gateways]
@@ -48,12 +49,11 @@ async def _prove(
         _judge(verdict, seed)
         await _check_ledger(stage, verdict)
         return {
-            "kills": done.kills + len(stage.gateways) + len(stage.workers),
+            "kills": done.kills + (len(stage.gateways) + len(stage.workers) if timed else 0),
             "rows": verdict.stored,
             "lost": verdict.lost,
             "doubled": verdict.doubled,
-            "takeover_s": takeover_s,
-            "edge_restart_s": edge_restart_s,
+            **times,
             "drain_s": drain_s,
             "on_timescale": int(stage.database.edition == "timescale"),
             "declared_rows": verdict.declared,
@@ -72,6 +72,14 @@ async def _echoing(stage: Stage, seed: int) -> AsyncIterator[Echo]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def _times(stage: Stage, echo: Echo, say: Say) -> dict[str, float]:
+    await _refreshed(stage)
+    say("killing each agent once more, to see how fast it is back")
+    edge_restart_s = await timing.edge_restart_s(stage, echo)
+    say("killing each ingest worker once more, to see how fast the other takes over")
+    return {"takeover_s": await timing.takeover_s(stage), "edge_restart_s": edge_restart_s}
 
 
 async def _refreshed(stage: Stage) -> None:

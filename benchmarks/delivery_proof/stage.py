@@ -7,6 +7,7 @@ and ends with this process, however that one ends.
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,7 +138,7 @@ async def brought_up(*, edition: str, trace_rows: int, seed: int, say: Say) -> A
 @asynccontextmanager
 async def _brought_up(edition: str, trace_rows: int, seed: int, say: Say) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as exits:
-        directory = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="eclor-proof-")))
+        directory = exits.enter_context(_workplace(say))
         edition = available(edition, say)
         say(f"starting PostgreSQL ({edition}) and Mosquitto without persistence")
         database = exits.enter_context(postgres.running(edition, durable=True))
@@ -172,6 +173,20 @@ async def _brought_up(edition: str, trace_rows: int, seed: int, say: Say) -> Asy
             role.start()
             exits.callback(role.stop)
         yield stage
+
+
+@contextmanager
+def _workplace(say: Say) -> Iterator[Path]:
+    """Logs and stores; what went wrong leaves them behind, so that somebody can look."""
+    directory, well = Path(tempfile.mkdtemp(prefix="eclor-proof-")), False
+    try:
+        yield directory
+        well = True
+    finally:
+        if well:
+            shutil.rmtree(directory, ignore_errors=True)
+        else:
+            say(f"logs and outboxes are kept in {directory}")
 
 
 def available(edition: str, say: Say) -> str:

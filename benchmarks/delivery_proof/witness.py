@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from benchmarks.harness import MeasurementError
 from cloud.storage.tables import TABLES, ReadingTable
 from protocols import wire
 from protocols.batch import Batch, Reading, Stream
@@ -51,7 +52,7 @@ begin insert into witness (lane, seq) values (new.lane, new.seq); end;
 }
 
 
-class WitnessError(Exception):
+class WitnessError(MeasurementError):
     """The witness itself is not to be trusted; the message says why."""
 
 
