@@ -5,7 +5,7 @@ authoritative: whatever it says belongs to one frame.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.bus.pdu import MAX_PDU_BYTES
@@ -30,23 +30,45 @@ def framed(transaction: int, unit: int, pdu: bytes) -> bytes:
 
 
 class Splitter:
-    """A stream of bytes to frames; it holds less than one frame."""
+    """A stream of bytes to frames; it holds less than one frame.
+
+    A device that sends less than its header announces has its frame filled up with the next one,
+    and what is left over begins in the middle of it. So the frames of a piece of the stream are
+    given out together or, where the rest cannot be a frame, not at all.
+    """
 
     def __init__(self) -> None:
         self._held = b""
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """Every frame that is whole now; LostSyncError at what cannot be one."""
+    def feed(self, data: bytes) -> list[Frame]:
+        """Every frame that is whole now; LostSyncError if any of it cannot be one."""
         data = self._held + data
+        self._held = b""
+        frames = []
         start = 0
         while len(data) - start > _HEADER.size:
             transaction, protocol, length, unit = _HEADER.unpack_from(data, start)
             if protocol or not 2 <= length <= MAX_PDU_BYTES + 1:
-                self._held = b""
                 raise LostSyncError("not a Modbus TCP frame")
             end = start + 6 + length
             if end > len(data):
                 break
-            yield Frame(transaction, unit, data[start + _HEADER.size : end])
+            frames.append(Frame(transaction, unit, data[start + _HEADER.size : end]))
             start = end
+        if any(data[start + 2 : start + 4]):
+            raise LostSyncError("not a Modbus TCP frame")
         self._held = data[start:]
+        return frames
+
+
+def swallowed(frame: Frame, others: Iterable[tuple[int, int]]) -> bool:
+    """Whether the header of a reply to one of `others` (transaction, unit) is inside of `frame`.
+
+    Then `frame` was cut short and the other reply fills it up. Registers that happen to read so
+    cost one connection.
+    """
+    for transaction, unit in others:
+        at = frame.pdu.find(struct.pack(">HH", transaction, 0))
+        if at >= 0 and frame.pdu[at + 6 : at + 7] == bytes((unit,)):
+            return True
+    return False

@@ -14,6 +14,8 @@ from edge.bus.wires import keep_alive
 from edge.config_buses import BusSettings
 from edge.errors import LinkDown, ReplyMalformed, UnitSilent
 
+_MAX_UNANSWERED = 16
+
 
 @dataclass(frozen=True, slots=True)
 class _Question:
@@ -35,6 +37,7 @@ class ModbusTcp(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._splitter = mbap.Splitter()
         self._waiting: dict[int, _Question] = {}
+        self._unanswered: dict[int, int] = {}  # unit by transaction, of those given up
         self._transaction = 0
 
     @property
@@ -54,6 +57,7 @@ class ModbusTcp(asyncio.Protocol):
             raise LinkDown(self._settings.name, reason) from exc
         keep_alive(transport)
         self._splitter = mbap.Splitter()
+        self._unanswered.clear()
         self._transport = transport
 
     def close(self) -> None:
@@ -73,9 +77,18 @@ class ModbusTcp(asyncio.Protocol):
         try:
             self._transport.write(mbap.framed(transaction, unit, request))
             return await question.answer
+        except (UnitSilent, asyncio.CancelledError):
+            self._note_unanswered(transaction, unit)
+            raise
         finally:
             timer.cancel()
             self._waiting.pop(transaction, None)
+
+    def _note_unanswered(self, transaction: int, unit: int) -> None:
+        """Its reply may still come; the latest few are remembered."""
+        if len(self._unanswered) >= _MAX_UNANSWERED:
+            del self._unanswered[next(iter(self._unanswered))]
+        self._unanswered[transaction] = unit
 
     def _next_transaction(self) -> int:
         self._transaction = (self._transaction + 1) % mbap.TRANSACTIONS
@@ -85,7 +98,10 @@ class ModbusTcp(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for frame in self._splitter.feed(data):
+            frames = self._splitter.feed(data)
+            for frame in frames:
+                self._check(frame)
+            for frame in frames:
                 self._take(frame)
         except mbap.LostSyncError as exc:
             for question in self._waiting.values():
@@ -97,7 +113,15 @@ class ModbusTcp(asyncio.Protocol):
             self._transport = None
             self._fail_all("the connection was closed by the other side")
 
+    def _check(self, frame: mbap.Frame) -> None:
+        others = {transaction: question.unit for transaction, question in self._waiting.items()}
+        others |= self._unanswered
+        others.pop(frame.transaction, None)
+        if mbap.swallowed(frame, others.items()):
+            raise mbap.LostSyncError("a reply that was cut short, and another one in it")
+
     def _take(self, frame: mbap.Frame) -> None:
+        self._unanswered.pop(frame.transaction, None)
         question = self._waiting.get(frame.transaction)
         if question is None:
             self._health.replies_late += 1

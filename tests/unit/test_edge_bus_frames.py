@@ -92,7 +92,7 @@ def test_frames_are_found_however_the_stream_is_cut(cuts: list[int]) -> None:
 )
 def test_bytes_that_are_no_frame_lose_the_stream(noise: str) -> None:
     with pytest.raises(mbap.LostSyncError):
-        list(mbap.Splitter().feed(bytes.fromhex(noise)))
+        mbap.Splitter().feed(bytes.fromhex(noise))
 
 
 # RTU
@@ -130,3 +130,20 @@ def test_a_bit_that_was_turned_over_is_never_a_number(place: int) -> None:
     frame = bytearray(rtu.framed(5, ANSWER))
     frame[place // 8] ^= 1 << place % 8
     assert rtu.judge(5, READ, bytes(frame), ended=True).reply is None
+
+
+def test_a_frame_that_swallowed_the_next_one_is_not_given_out() -> None:
+    """Found by the hostile suite: a cut reply, filled up with the reply to another question."""
+    cut = mbap.framed(7, 5, bytes.fromhex("03 08 00 01 00 02 00 03 00 04"))[:-6]
+    splitter = mbap.Splitter()
+    assert splitter.feed(cut) == []
+    with pytest.raises(mbap.LostSyncError):
+        splitter.feed(mbap.framed(8, 6, bytes.fromhex("03 04 11 22 33 44")))
+
+
+def test_a_header_of_another_question_inside_of_a_reply_gives_it_away() -> None:
+    inner = mbap.framed(8, 6, bytes.fromhex("83 02"))
+    whole = mbap.Frame(7, 5, b"\x03\x0a\x01" + inner)
+    assert mbap.swallowed(whole, [(9, 6), (8, 6)])
+    assert not mbap.swallowed(whole, [(9, 6), (8, 5)])
+    assert not mbap.swallowed(whole, [])
