@@ -2,18 +2,14 @@
 
 A target returns whether it took the bytes; any error that is not the decoder's own escapes, and so
 does an AssertionError where something was taken that must not be. `one` picks a target by the first
-byte. Bytes that are right nearly everywhere get deeper than noise: many targets splice theirs into
-a document that is good.
+byte. The frames of the bus are in tests.fuzz.frames.
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import zstandard
 
-from edge.bus.replies import screen
-from firmware_sim import mbap, pdu, rtu
-from firmware_sim.errors import ExceptionCode, RequestRefusedError
 from protocols import registers, topics
 from protocols.ack import Ack, StreamAck, decode_ack, encode_ack
 from protocols.batch import Stream, reading
@@ -26,8 +22,8 @@ from protocols.time import TimeUs
 from protocols.topics import TopicError
 from protocols.wire import WireError, decode, encode
 from protocols.wire_pb2 import Envelope
-
-Target = Callable[[bytes], bool]
+from tests.fuzz.frames import FRAME_TARGETS, Target
+from tests.fuzz.splice import spliced
 
 _STREAM = Stream(GatewayId("cab-1"), Epoch(uuid.UUID(int=7)), Lane.LIVE)
 _BATCH = encode(
@@ -59,74 +55,6 @@ _PROFILE = (
     b'[points.power]\naddress = 1\nfunction = "input"\ntype = "int32"\ncolumn = "power_w"\n'
 )
 _TYPES = tuple(RegisterType)
-_TABLE = {function.read_code: function for function in Function}
-
-
-class _Nothing:
-    """A bank whose registers hold their addresses and which obeys every write."""
-
-    def read(self, function: Function, address: int, count: int) -> list[int]:
-        if address == 0xFFFF:
-            raise RequestRefusedError(ExceptionCode.DEVICE_FAILURE, "this one")
-        return [(address + n) & (1 if function.is_bits else 0xFFFF) for n in range(count)]
-
-    def write(self, function: Function, address: int, values: object) -> None:
-        pass
-
-
-def spliced(good: bytes, data: bytes) -> bytes:
-    """`good` with some of its bytes replaced: where and how many, `data` says first."""
-    if len(data) < 3:
-        return good
-    place = int.from_bytes(data[:2], "big") % (len(good) + 1)
-    return good[:place] + data[3:] + good[place + data[2] :]
-
-
-def reply_on_tcp(data: bytes) -> bool:
-    """A stream in answer to a question: what is taken fits it to the byte."""
-    code, count = 1 + data[0] % 4 if data else 3, 1 + (data[1] % 125 if len(data) > 1 else 0)
-    asked = bytes((7, 1, 0, 0, 0, 6, 5, code, 0, 10, 0, count))
-    size = (count + 7) // 8 if code < 3 else 2 * count
-    good = bytes((7, 1, 0, 0, 0, size + 3, 5, code, size)) + bytes(size)
-    taken = False
-    for stream in (data[2:], spliced(good, data[2:])):
-        verdict = screen(asked, stream)
-        if verdict.frame:
-            taken = True
-            assert verdict.frame[:2] == asked[:2]
-            assert verdict.frame[6] == 5
-            assert verdict.frame[7] in (code, code | 0x80)
-            assert verdict.frame[7] != code or len(verdict.frame) == 9 + size
-    return taken
-
-
-def request_on_tcp(data: bytes) -> bool:
-    """What the simulator's servers read: header, PDU, answer."""
-    stream = spliced(b"\0\7\0\0\0\6\5\3\0\12\0\2", data)
-    try:
-        header = mbap.parse_header(stream[:7].ljust(7, b"\0"))
-    except mbap.FrameError:
-        return False
-    return request_pdu(stream[7 : 7 + header.pdu_bytes])
-
-
-def request_pdu(data: bytes) -> bool:
-    """A request to a device: a reply or an exception, never longer than a PDU may be."""
-    reply = pdu.respond(data or b"\x03", _Nothing())
-    assert 1 <= len(reply) <= mbap.MAX_PDU_BYTES
-    return not reply[0] & 0x80
-
-
-def request_on_line(data: bytes) -> bool:
-    """A frame on the simulator's line, with the CRC it has and with a right one."""
-    rtu.parse(data)
-    if len(data) < 2:
-        return False
-    assert rtu.parse(data + rtu.crc(data)) == rtu.Frame(0, data[0], data[1:])
-    try:
-        return rtu.bytes_missing(data) == 0
-    except mbap.FrameError:
-        return False
 
 
 def words(data: bytes) -> bool:
@@ -253,13 +181,10 @@ def topic(data: bytes) -> bool:
     return taken
 
 
-# The frames stand several times, because they are what a line brings all day.
 TARGETS: tuple[Target, ...] = (
-    *(4 * (reply_on_tcp,)),
-    *(2 * (request_on_line,)),
-    *(2 * (words,)),
-    request_on_tcp,
-    request_pdu,
+    *FRAME_TARGETS,
+    words,
+    words,
     block,
     batch,
     batch_body,
@@ -271,6 +196,6 @@ SLOW_TARGETS: Mapping[str, Target] = {"profile": profile}
 """TOML is parsed at about a hundredth of the speed of the others: fuzzed by itself."""
 
 
-def one(data: bytes) -> bool:
+def one(data: bytes, targets: Sequence[Target] = TARGETS) -> bool:
     """Give `data` to the target that its first byte names."""
-    return TARGETS[data[0] % len(TARGETS)](data[1:]) if data else False
+    return targets[data[0] % len(targets)](data[1:]) if data else False
