@@ -10,7 +10,7 @@ from psycopg import sql
 
 from cloud.ingest.ledger import SQL
 from cloud.storage.copy import Rows, copy_into, join
-from cloud.storage.tables import TABLES, ReadingTable
+from cloud.storage.tables import ROLLED, TABLES, ReadingTable
 from protocols.quantities import Kind
 from protocols.time import US_PER_S, to_datetime
 
@@ -52,15 +52,18 @@ def update_latest(conn: psycopg.Connection, rows: Rows) -> None:
 
 
 def mark_dirty(conn: psycopg.Connection, batches: Iterable[tuple[int, Sequence[Rows]]]) -> None:
-    """Note the (gateway, kind, hour) that the rows touch."""
+    """Note the (gateway, kind, hour) that the rows touch, for kinds that have rollups."""
     marks = sorted(
         {
             (gateway_id, int(rows.table.kind), int(hour))
             for gateway_id, parts in batches
             for rows in parts
+            if rows.table.kind in ROLLED
             for hour in np.unique(rows.t_us // HOUR_US)
         }
     )
+    if not marks:
+        return
     parameters = {
         "gateway": [mark[0] for mark in marks],
         "kind": [mark[1] for mark in marks],

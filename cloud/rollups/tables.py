@@ -9,11 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from cloud.storage.tables import TABLES, ReadingTable
+from cloud.storage.tables import ROLLED, TABLES, ReadingTable
 from protocols.quantities import KINDS, Column, Kind, Role
-
-ROLLED = (Kind.LIGHT, Kind.FEEDER, Kind.PASSAGE, Kind.AMBIENT, Kind.SAMPLE)
-"""Kinds that have rollups; outcomes, gaps and health records are events and are not summed up."""
 
 
 class Form(enum.StrEnum):

@@ -11,6 +11,9 @@ from protocols.quantities import KINDS, Kind, KindSpec
 
 _RECORDS = frozenset({Kind.OUTCOME, Kind.GAP, Kind.HEALTH})
 
+ROLLED = tuple(kind for kind in Kind if kind not in _RECORDS)
+"""Kinds that have rollups; records are events and are not summed up."""
+
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:

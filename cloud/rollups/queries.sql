@@ -1,0 +1,112 @@
+-- Statements of the rollup job. {hour}, {day}, {history}, {channel} and the lists of columns are
+-- filled in per kind from cloud/rollups/tables.py (cloud/rollups/statements.py).
+
+-- name: take_marks
+-- Marks are deleted first and their rows read afterwards, by a later snapshot: a batch that
+-- commits in between is summed up now and again later, never missed.
+with taken as (
+    delete from rollup_dirty
+    where ctid = any(array(select ctid from rollup_dirty limit %(limit)s))
+    returning gateway_id, kind, hour),
+counted as (
+    select gateway_id, kind, hour, count(*) as marks from taken group by gateway_id, kind, hour)
+select c.kind, c.gateway_id, c.hour, t.time_zone,
+       greatest(r.dropped_before, timestamptz '1970-01-01 00:00+00'), c.marks
+from counted c
+join raw_store r using (kind)
+join gateway g using (gateway_id)
+join site s using (site_id)
+join territory t using (territory_id);
+
+-- name: mark_all
+-- Every hour of a territory that has raw rows, for a rebuild; {history} of one kind.
+insert into rollup_dirty (gateway_id, kind, hour)
+select distinct d.gateway_id, {kind}::int2,
+       date_bin('1 hour', r.t, timestamptz '2000-01-01 00:00+00')
+from {history} r join {channel} d using ({key})
+join gateway g using (gateway_id) join site s using (site_id) join territory t using (territory_id)
+where t.slug = %(territory)s;
+
+-- name: sum_hours
+-- {lower} and {upper} are literals within one day: with parameters or a join the planner opens
+-- every chunk (21 to 34 times the CPU). The lateral reads each device by the unique index.
+-- Neighbours of a counter are looked for among its present values of the same hour only.
+-- The end before an hour is that of the hour before in this statement, else of the stored one.
+with wanted as (
+    select gateway_id, array_agg(bucket) as buckets, min(bucket) as lo,
+           max(bucket) + interval '1 hour' as hi, min(origin) as origin, min(zone) as zone
+    from unnest(%(gateway)s::int4[], %(bucket)s::timestamptz[], %(origin)s::timestamptz[],
+                %(zone)s::text[]) as u(gateway_id, bucket, origin, zone)
+    group by gateway_id),
+fresh as materialized (
+    select d.{key}, w.zone, a.*
+    from wanted w
+    join {channel} d using (gateway_id)
+    cross join lateral (
+        select bucket as t, {sums}
+        from (select r.*{neighbours}
+              from (select s.*, date_bin('1 hour', s.t, w.origin) as bucket,
+                           greatest(s.window_s, 1) as weight
+                    from {history} s
+                    where s.{key} = d.{key} and s.t >= w.lo and s.t < w.hi
+                      and s.t >= {lower} and s.t < {upper}) r
+              where bucket = any(w.buckets)) r
+        group by bucket) a),
+linked as (select f.*{links_fresh} from fresh f),
+written as (
+    insert into {hour} as h ({columns})
+    select {values}
+    from linked f{links_stored}
+    on conflict ({key}, t) do update set ({changed}) = row({excluded})
+    where ({stored}) is distinct from ({excluded})
+    returning {key}, t)
+select w.{key}, (w.t at time zone f.zone)::date, f.zone, count(*)
+from written w join fresh f using ({key}, t) group by 1, 2, 3;
+
+-- name: link_next
+-- The end of a run of hours may be new to the next stored hour, which counts from it.
+with run as (
+    select d.{key}, u.lo, u.hi, u.zone
+    from unnest(%(gateway)s::int4[], %(lo)s::timestamptz[], %(hi)s::timestamptz[],
+                %(zone)s::text[]) as u(gateway_id, lo, hi, zone)
+    join {channel} d using (gateway_id)),
+pair as (
+    select n.{key}, n.t, run.zone, p.end_v, p.end_t
+    from run
+    cross join lateral (
+        select h.{c_end} as end_v, h.{c_end_t} as end_t from {hour} h
+        where h.{key} = run.{key} and h.t between run.lo and run.hi and h.{c_end} is not null
+        order by h.t desc limit 1) p
+    cross join lateral (
+        select h.{key}, h.t from {hour} h
+        where h.{key} = run.{key} and h.t > run.hi and h.{c_end} is not null
+        order by h.t limit 1) n),
+written as (
+    update {hour} h set ({c}, {c_span_s}, {c_resets}) = row({linked})
+    from pair p
+    where h.{key} = p.{key} and h.t = p.t
+      and (h.{c}, h.{c_span_s}, h.{c_resets}) is distinct from ({linked})
+    returning h.{key}, h.t, p.zone)
+select {key}, (t at time zone zone)::date, zone, count(*) from written group by 1, 2, 3;
+
+-- name: sum_days
+-- From the hours of the civil day, which has 23, 24 or 25 of them.
+insert into {day} as h ({columns})
+select {values}
+from (select {key}, day, day::timestamp at time zone zone as t,
+             (day + 1)::timestamp at time zone zone as until
+      from unnest(%(key)s::int4[], %(day)s::date[], %(zone)s::text[]) as u({key}, day, zone)) f
+cross join lateral (
+    select {sums} from {hour} h
+    where h.{key} = f.{key} and h.t >= f.t and h.t < f.until) a
+on conflict ({key}, day) do update set ({changed}) = row({excluded})
+where ({stored}) is distinct from ({excluded});
+
+-- name: forget_hours
+-- A bounded number at a time, so that no statement holds its locks for long.
+delete from {hour} where ctid = any(array(
+    select ctid from {hour} where t < %(before)s order by t limit %(limit)s));
+
+-- name: forget_days
+delete from {day} where ctid = any(array(
+    select ctid from {day} where t < %(before)s order by t limit %(limit)s));
