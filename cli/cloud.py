@@ -125,7 +125,7 @@ def api(*, config: Path | None, verbose: bool) -> None:
 @cloud.command()
 @_common
 def jobs(*, config: Path | None, verbose: bool) -> None:
-    """Run the scheduled jobs: partitions, plans, waits.
+    """Run the scheduled jobs: plans, waits, sums by hour and day, partitions, retention.
 
     \b
     Example:
@@ -150,6 +150,40 @@ def up(*, config: Path | None, verbose: bool) -> None:
 
     settings = _settings(config, verbose=verbose)
     _run(lambda: roles.everything(settings))
+
+
+@cloud.command()
+@_common
+@_JSON
+@click.option("--again", metavar="SLUG", help="Sum up everything of this territory anew.")
+def rollup(*, config: Path | None, verbose: bool, as_json: bool, again: str | None) -> None:
+    """Sum up hours and days now, instead of waiting for the jobs.
+
+    With --again also those that are up to date, as far as their readings are kept: after the time
+    zone of a territory was corrected.
+
+    \b
+    Example:
+      eclor cloud rollup --again longwy
+    """
+    from dataclasses import asdict
+
+    from cloud.rollups import service
+    from cloud.storage.pool import connect
+
+    settings = _settings(config, verbose=verbose)
+
+    def sum_up() -> service.Progress:
+        with connect(settings.database, role="rollup") as conn:
+            if again is not None:
+                service.mark_again(conn, again)
+            return service.catch_up(conn)
+
+    done = _run(sum_up)
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+    else:
+        click.echo(f"{done.marks} marks: {done.hours} hours and {done.days} days changed")
 
 
 @cloud.command()

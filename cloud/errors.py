@@ -8,6 +8,7 @@ CloudError
 +- MigrationError            the database and this program do not fit together
 +- BrokerRefused             the broker is there and says no; repeating does not help
 +- UnknownGateway            a command names a gateway that the registry does not have
++- UnknownTerritory          the registry has no such territory
 """
 
 from collections.abc import Sequence
@@ -44,6 +45,14 @@ class UnknownGateway(CloudError):  # noqa: N818 - stands beside AddressTaken
 
 class AddressTaken(CloudError):  # noqa: N818 - stands beside BrokerRefused
     """The API cannot listen on its address."""
+
+
+class UnknownTerritory(CloudError):  # noqa: N818 - stands beside BrokerRefused
+    """A command names a territory that the registry does not have."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"no territory is called {slug!r}; eclor provision lists those there are")
+        self.slug = slug
 
 
 @dataclass(frozen=True, slots=True)

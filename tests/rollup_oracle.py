@@ -56,8 +56,8 @@ def _hour(
     }
     for column, form in ROLLUPS[kind].columns:
         position = KINDS[kind].index(column.name)
-        given = [(row, row.values[position]) for row in rows if row.values[position] is not None]
-        pairs = [(row, int(value)) for row, value in given if not isinstance(value, str)]
+        given = [(row, row.values[position]) for row in rows]
+        pairs = [(row, value) for row, value in given if isinstance(value, int)]
         values = [value for _, value in pairs]
         if form is Form.MEAN:
             out |= _gauge(column, pairs)

@@ -18,6 +18,17 @@ join gateway g using (gateway_id)
 join site s using (site_id)
 join territory t using (territory_id);
 
+-- name: territory
+select territory_id from territory where slug = %(territory)s;
+
+-- name: unmake_days
+-- Days that will be made anew, perhaps with other limits: those whose readings are kept.
+delete from {day} x
+using {channel} d join gateway g using (gateway_id) join site s using (site_id)
+      join territory t using (territory_id)
+where x.{key} = d.{key} and t.slug = %(territory)s
+  and x.t >= (select dropped_before from raw_store where kind = {kind});
+
 -- name: mark_all
 -- Every hour of a territory that has raw rows, for a rebuild; {history} of one kind.
 insert into rollup_dirty (gateway_id, kind, hour)
@@ -60,8 +71,8 @@ written as (
     on conflict ({key}, t) do update set ({changed}) = row({excluded})
     where ({stored}) is distinct from ({excluded})
     returning {key}, t)
-select w.{key}, (w.t at time zone f.zone)::date, f.zone, count(*)
-from written w join fresh f using ({key}, t) group by 1, 2, 3;
+select f.{key}, (f.t at time zone f.zone)::date, f.zone, count(w.t)
+from fresh f left join written w using ({key}, t) group by 1, 2, 3;
 
 -- name: link_next
 -- The end of a run of hours may be new to the next stored hour, which counts from it.
@@ -110,3 +121,18 @@ delete from {hour} where ctid = any(array(
 -- name: forget_days
 delete from {day} where ctid = any(array(
     select ctid from {day} where t < %(before)s order by t limit %(limit)s));
+
+-- name: raise_floor
+-- To the start of a partition, so that no hour is dropped in part. Ingest refuses what is older
+-- from the commit on; nothing is dropped yet.
+update raw_store set raw_floor = date_bin(chunk, %(keep_from)s, 'epoch'), raised_at = %(now)s
+where kind = %(kind)s and raw_floor < date_bin(chunk, %(keep_from)s, 'epoch');
+
+-- name: settled_floor
+-- The floor as it was raised at least `grace` ago: batches that were checked against an older one
+-- are committed, and their marks are in the log.
+select extract(epoch from raw_floor)::int8 * 1000000 from raw_store
+where kind = %(kind)s and raised_at <= %(settled)s;
+
+-- name: marked_before
+select exists (select from rollup_dirty where kind = %(kind)s and hour < %(before)s);

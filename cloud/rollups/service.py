@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import psycopg
 
+from cloud.errors import UnknownTerritory
 from cloud.rollups import model, store
+from protocols.quantities import Kind
 
-MARKS = 20_000
-"""Marks of one transaction: some hundred thousand readings on a busy day, a second of work."""
+MARKS = 2_000
+"""Marks of one transaction: with 50 devices a gateway, 100,000 hours of a device, some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,17 @@ def catch_up(
     return done
 
 
+def mark_again(conn: psycopg.Connection, territory: str) -> int:
+    """Mark every hour of a territory that has readings; how many. UnknownTerritory.
+
+    Its days are unmade until `catch_up`: their limits may have changed with its time zone.
+    """
+    if not store.exists(conn, territory):
+        raise UnknownTerritory(territory)
+    with conn.transaction():
+        return store.mark_all(conn, territory)
+
+
 def one_step(conn: psycopg.Connection, *, marks: int = MARKS) -> Progress | None:
     """One transaction; None while another session sums up or drops."""
     with conn.transaction():
@@ -67,7 +80,7 @@ def one_step(conn: psycopg.Connection, *, marks: int = MARKS) -> Progress | None
         return done
 
 
-def _sum_up(conn: psycopg.Connection, kind: model.Kind, buckets: list[model.Bucket]) -> Progress:
+def _sum_up(conn: psycopg.Connection, kind: Kind, buckets: list[model.Bucket]) -> Progress:
     """Hours in the order of time, so that each finds the end of the one before; then the days."""
     days: set[store.DayKey] = set()
     hours = 0

@@ -75,9 +75,9 @@ def sum_days(kind: Kind) -> Composed:
 
 
 @cache
-def mark_all(kind: Kind) -> Composed:
-    """Marks for every hour of one kind that has raw rows."""
-    return SQL(NAMED["mark_all"]).format(kind=sql.Literal(int(kind)), **_names(ROLLUPS[kind]))
+def again(kind: Kind, what: str) -> Composed:
+    """`unmake_days` or `mark_all` of one kind."""
+    return SQL(NAMED[what]).format(kind=sql.Literal(int(kind)), **_names(ROLLUPS[kind]))
 
 
 @cache

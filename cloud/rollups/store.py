@@ -43,7 +43,7 @@ def take_marks(conn: psycopg.Connection, limit: int) -> list[Mark]:
 def sum_hours(
     conn: psycopg.Connection, kind: Kind, buckets: Sequence[Bucket]
 ) -> tuple[set[DayKey], int]:
-    """Sum up hours of one day; the days in which something changed, and how many hours did."""
+    """Sum up hours of one day; the civil days that they belong to, and how many hours changed."""
     lower, upper = buckets[0].start, buckets[-1].start + HOUR
     parameters = {
         "gateway": [bucket.gateway_id for bucket in buckets],
@@ -84,13 +84,20 @@ def sum_days(conn: psycopg.Connection, kind: Kind, days: Iterable[DayKey]) -> in
     return conn.execute(statements.sum_days(kind), parameters, prepare=False).rowcount
 
 
+def exists(conn: psycopg.Connection, territory: str) -> bool:
+    """Whether the registry has this territory."""
+    row = conn.execute(NAMED["territory"], {"territory": territory}).fetchone()
+    return row is not None
+
+
 def mark_all(conn: psycopg.Connection, territory: str) -> int:
-    """Mark every hour of a territory that has raw rows; how many."""
+    """Mark every hour of a territory that has raw rows, and unmake their days; how many hours."""
     parameters = {"territory": territory}
-    return sum(
-        conn.execute(statements.mark_all(kind), parameters, prepare=False).rowcount
-        for kind in ROLLUPS
-    )
+    marks = 0
+    for kind in ROLLUPS:
+        conn.execute(statements.again(kind, "unmake_days"), parameters)
+        marks += conn.execute(statements.again(kind, "mark_all"), parameters).rowcount
+    return marks
 
 
 def forget(conn: psycopg.Connection, kind: Kind, what: str, *, before: datetime, limit: int) -> int:

@@ -5,18 +5,22 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
 from cli.cloud import cloud
+from cloud.ingest.accept import accept
+from tests.integration.deliveries import GATEWAY, add_gateways, lamp_delivery
 from tests.services.mosquitto import Broker
 from tests.services.process import accepts_connections
 
 LIMIT_S = 30
 ECLOR = (sys.executable, "-c", "from cli.main import main; main()")
-COMMANDS = ("migrate", "ingest", "api", "jobs", "up", "doctor")
+COMMANDS = ("migrate", "ingest", "api", "jobs", "up", "rollup", "doctor")
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +81,24 @@ def test_migrate_and_doctor_tell_the_same_story(
     assert diagnosis["pending"] == []
     assert diagnosis["edition"] in ("plain", "timescale")
     assert after.exit_code == (0 if diagnosis["healthy"] else 1)
+
+
+def test_rollup_sums_up_now_and_again_after_a_time_zone_was_corrected(
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECLOR_DATABASE_URL", migrated_database_url)
+    add_gateways(migrated_database_url, GATEWAY)
+    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
+        accept(conn, [lamp_delivery(1)])
+        assert run("rollup").output == "1 marks: 1 hours and 1 days changed\n"
+        conn.execute("update territory set time_zone = 'Pacific/Auckland'")
+        done = json.loads(run("rollup", "--again", "longwy", "--json").output)
+        assert done == {"marks": 1, "hours": 0, "days": 1, "gone": 0}
+        days = conn.execute("select day, rows from light_day order by day").fetchall()
+        assert days == [(date(2025, 11, 25), 5)]
+    refused = run("rollup", "--again", "longvy")
+    assert refused.exit_code == 1
+    assert "no territory is called 'longvy'" in refused.output
 
 
 def test_a_taken_port_is_one_line(

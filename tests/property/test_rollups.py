@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from cloud.ingest.accept import accept
 from cloud.ingest.delivery import Delivery
-from cloud.rollups import service, store
+from cloud.rollups import service
 from cloud.rollups.tables import ROLLUPS
 from protocols.batch import Reading, reading
 from protocols.ids import DeviceId, Epoch, GatewayId
@@ -220,7 +220,7 @@ def test_summing_everything_up_again_changes_nothing(
     accept(conn, [delivery(rows, seq=n + 1, gateway=gateway) for n, rows in enumerate(history)])
     service.catch_up(conn)
     slug = "longwy" if zone == ZONES[0] else "nuku-hiva"
-    assert store.mark_all(conn, slug) > 0
-    again = service.catch_up(conn)
-    assert (again.hours, again.days) == (0, 0)
-    assert again.marks > 0
+    before = stored(conn, kind, gateway, "t"), stored(conn, kind, gateway, "day")
+    assert service.mark_again(conn, slug) > 0
+    assert service.catch_up(conn).hours == 0
+    assert (stored(conn, kind, gateway, "t"), stored(conn, kind, gateway, "day")) == before
