@@ -81,7 +81,26 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan_interval_s: Annotated[int, Meta(ge=10, le=86_400)] = 900
     plan_key_file: str = ""
     wait_interval_s: Annotated[int, Meta(ge=5, le=3_600)] = 30
+    rollup_interval_s: Annotated[int, Meta(ge=1, le=3_600)] = 30
     partition_days_ahead: Annotated[int, Meta(ge=1, le=60)] = 14
+
+
+Days = Annotated[int, Meta(ge=0, le=36_600)]
+
+
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long what is kept, in days; 0 is for ever. Declared losses are always kept."""
+
+    light_days: Days = 800
+    feeder_days: Days = 800
+    passage_days: Days = 0
+    ambient_days: Days = 800
+    sample_days: Days = 800
+    outcome_days: Days = 0
+    health_days: Days = 90
+    hour_days: Days = 3_660
+    day_days: Days = 0
+    compress_after_days: Days = 7
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ingest: Ingest = Ingest()
     api: Api = Api()
     jobs: Jobs = Jobs()
+    retention: Retention = Retention()
 
 
 class BrokerAddress(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from cloud.jobs.publisher import PlanPublisher
 from cloud.jobs.scheduler import Job, JobRunner
 from cloud.lighting import jobs as lighting
 from cloud.lighting import signing
+from cloud.rollups import jobs as rollups
 from cloud.settings import Settings
 from cloud.storage import editions
 from cloud.storage.pool import connect
@@ -84,6 +85,7 @@ def all_jobs(
             plan_interval_s=every.plan_interval_s,
         ),
         *waiting.jobs(pool, clock, wait_interval_s=every.wait_interval_s),
+        *rollups.jobs(settings, clock),
         Job("storage-partitions", PARTITIONS_EVERY_S, lambda: _make_partitions(settings, clock)),
     ]
 

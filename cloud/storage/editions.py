@@ -13,11 +13,13 @@ import enum
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import product
 
 import psycopg
 
 from cloud.errors import MigrationError
+from cloud.storage.tables import TABLES
 from protocols.quantities import Kind
 from protocols.time import US_PER_S, to_datetime
 
@@ -116,15 +118,36 @@ def create_ahead(conn: psycopg.Connection, now_us: int, *, days: int = 14) -> in
     return ensure_partitions(conn, Kind, span)
 
 
-def drop_before(conn: psycopg.Connection, kind: Kind, floor_us: int) -> int:
-    """Drop partitions of `kind` wholly before `floor_us` and move its raw floor up to it.
+def ends_before(conn: psycopg.Connection, kind: Kind, floor_us: int) -> list[datetime]:
+    """Ends of the partitions of `kind` that lie wholly before `floor_us`, oldest first."""
+    rows = conn.execute(
+        "select eclor_ends_before(table_name, %s) from raw_store where kind = %s order by 1",
+        (to_datetime(floor_us), int(kind)),
+    )
+    return [end for (end,) in rows]
 
-    Returns how many were dropped. One kind a transaction: each dropped chunk needs locks.
+
+def drop_until(conn: psycopg.Connection, kind: Kind, end: datetime) -> int:
+    """Drop partitions of `kind` that end by `end`, and note it; returns how many.
+
+    One partition a transaction: each needs locks, on TimescaleDB on every chunk's index too.
     """
-    floor = to_datetime(floor_us)
     row = conn.execute(
-        "update raw_store set raw_floor = greatest(raw_floor, %s) where kind = %s"
+        "update raw_store set dropped_before = greatest(dropped_before, %s) where kind = %s"
         " returning eclor_drop_before(table_name, %s)",
-        (floor, int(kind), floor),
+        (end, int(kind), end),
     ).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def compress(conn: psycopg.Connection, kind: Kind, after_days: int) -> str:
+    """Have readings older than `after_days` compressed, or no longer (0).
+
+    Returns "on" or "off", or "unavailable" where the edition cannot.
+    """
+    row = conn.execute(
+        "select eclor_compress(table_name, %s, make_interval(days => %s))"
+        " from raw_store where kind = %s",
+        (TABLES[kind].key, after_days, int(kind)),
+    ).fetchone()
+    return "" if row is None else str(row[0])

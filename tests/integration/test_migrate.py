@@ -189,28 +189,6 @@ def rows_at(conn: psycopg.Connection, *days: int) -> None:
         )
 
 
-def test_dropping_old_partitions_raises_the_floor_and_keeps_the_rest(
-    migrated_database_url: str,
-) -> None:
-    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
-        days = range(-5, 1)
-        editions.ensure_partitions(conn, [Kind.LIGHT], [NOW_US + d * DAY_US for d in days])
-        rows_at(conn, *days)
-        floor_us = NOW_US - NOW_US % DAY_US - 2 * DAY_US
-        assert editions.drop_before(conn, Kind.LIGHT, floor_us) == 3
-        row = conn.execute(
-            "select (select count(*) from light_reading),"
-            " (select extract(epoch from raw_floor)::int8 from raw_store where kind = 1)"
-        ).fetchone()
-        assert row == (3, floor_us // 10**6)
-        assert editions.drop_before(conn, Kind.LIGHT, floor_us - DAY_US) == 0
-        row = conn.execute(
-            "select raw_floor = to_timestamp(%s) from raw_store where kind = 1",
-            (floor_us // 10**6,),
-        ).fetchone()
-        assert row == (True,)
-
-
 def test_partitions_are_made_once_also_by_many_at_the_same_time(
     migrated_database_url: str,
 ) -> None:

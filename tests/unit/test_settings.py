@@ -39,7 +39,7 @@ def test_every_fault_is_told_at_once_with_its_remedy(tmp_path: Path) -> None:
         "ingest.oldest_days = True: Expected `int`, got `bool`",
         "api = 3: write it as a table: [api]",
         "broker.url = 'http://x': write it as mqtt://host:port",
-        "other = 1: unknown; known here: database, broker, ingest, api, jobs",
+        "other = 1: unknown; known here: database, broker, ingest, api, jobs, retention",
     ):
         assert part in text
 

@@ -1,0 +1,233 @@
+"""The rollup job and retention on the real database: what a crash, a race or a drop may not do."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from cloud.clock import ManualClock
+from cloud.ingest import names, store
+from cloud.ingest.accept import accept
+from cloud.ingest.delivery import Status
+from cloud.jobs.scheduler import JobRunner
+from cloud.rollups import jobs, retention, service
+from cloud.settings import Database, Ingest, Retention, Settings
+from cloud.storage import editions
+from cloud.storage.editions import DAY_US
+from protocols import wire
+from protocols.quantities import Kind
+from protocols.time import TimeUs, to_datetime
+from tests.integration.deliveries import GATEWAY, NOW_US, add_gateways, delivery, lamp_rows
+
+HOUR_US = 3_600_000_000
+MIDNIGHT_US = NOW_US - NOW_US % DAY_US
+KEEP_2_DAYS = Retention(light_days=2, hour_days=0, day_days=0)
+
+
+@pytest.fixture
+def url(migrated_database_url: str) -> str:
+    add_gateways(migrated_database_url, GATEWAY)
+    return migrated_database_url
+
+
+@pytest.fixture
+def conn(url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def write(conn: psycopg.Connection, *, seq: int) -> None:
+    """What the ingest transaction does to the tables, without its COMMIT."""
+    sent = delivery(lamp_rows(seq=seq), seq=seq)
+    gateway = conn.execute("select gateway_id from gateway").fetchone()
+    assert gateway is not None
+    batches = [(gateway[0], wire.decode(sent.payload))]
+    [rows] = names.resolve(conn, batches, Ingest())
+    assert isinstance(rows, tuple)
+    for part in rows:
+        store.add(conn, part)
+    store.mark_dirty(conn, [(gateway[0], rows)])
+
+
+def summed(conn: psycopg.Connection) -> Any:
+    row = conn.execute(
+        "select (select count(*) from light_reading), (select coalesce(sum(rows), 0)"
+        " from light_hour), (select coalesce(sum(rows), 0) from light_day)"
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+def test_rows_that_commit_after_the_job_looked_are_summed_up_by_their_own_mark(
+    url: str, conn: psycopg.Connection
+) -> None:
+    """With a unique key and ON CONFLICT DO NOTHING the second mark would be lost here."""
+    accept(conn, [delivery(lamp_rows(seq=1), seq=1)])
+    with psycopg.connect(url) as slow:
+        write(slow, seq=2)
+        assert service.catch_up(conn).marks == 1
+        slow.commit()
+    assert summed(conn) == (10, 5, 5)
+    assert service.catch_up(conn).marks == 1
+    assert summed(conn) == (10, 10, 10)
+
+
+def test_rows_that_commit_while_the_job_works_are_summed_up_later(
+    url: str, conn: psycopg.Connection
+) -> None:
+    accept(conn, [delivery(lamp_rows(seq=1), seq=1)])
+    with psycopg.connect(url) as job:
+        job.execute("select 1")  # so that its transaction is only part of ours
+        service.one_step(job)
+        accept(conn, [delivery(lamp_rows(seq=2), seq=2)])
+        job.commit()
+    service.catch_up(conn)
+    assert summed(conn) == (10, 10, 10)
+
+
+def test_a_crash_of_the_job_leaves_the_marks(url: str, conn: psycopg.Connection) -> None:
+    accept(conn, [delivery(lamp_rows(seq=1), seq=1)])
+    with psycopg.connect(url) as job:
+        job.execute("select 1")  # so that its transaction is only part of ours
+        service.one_step(job)
+        job.rollback()
+    assert summed(conn) == (5, 0, 0)
+    assert service.catch_up(conn).hours == 1
+
+
+def test_two_jobs_do_not_work_at_the_same_time(url: str, conn: psycopg.Connection) -> None:
+    accept(conn, [delivery(lamp_rows(seq=1), seq=1)])
+    with psycopg.connect(url) as first:
+        first.execute("select 1")
+        assert service.one_step(first) is not None
+        assert service.one_step(conn) is None
+
+
+def days_of_rows(conn: psycopg.Connection, *days: int) -> None:
+    """Five minutes of the lamp before midnight of each day; 0 is yesterday evening."""
+    for day in days:
+        rows = lamp_rows(start_us=MIDNIGHT_US + day * DAY_US)
+        [outcome] = accept(conn, [delivery(rows, seq=1000 + day)])
+        assert outcome.status is Status.STORED
+
+
+def kept(conn: psycopg.Connection) -> list[int]:
+    rows = conn.execute(
+        "select distinct (t at time zone 'UTC')::date from light_reading order by 1"
+    )
+    today = to_datetime(MIDNIGHT_US).date()
+    return [(day - today).days + 1 for (day,) in rows]
+
+
+def test_partitions_go_an_hour_after_the_floor_was_raised_and_their_sums_stay(
+    conn: psycopg.Connection,
+) -> None:
+    days_of_rows(conn, -5, -4, -3, -2, -1, 0)
+    assert retention.run(conn, KEEP_2_DAYS, NOW_US).partitions == 0
+    assert kept(conn) == [-5, -4, -3, -2, -1, 0]
+    [refused] = accept(conn, [delivery(lamp_rows(start_us=MIDNIGHT_US - 5 * DAY_US), seq=2)])
+    assert refused.reason == "too_old"
+    assert retention.run(conn, KEEP_2_DAYS, NOW_US + HOUR_US - 1).partitions == 0
+    assert retention.run(conn, KEEP_2_DAYS, NOW_US + HOUR_US).partitions == 4
+    assert kept(conn) == [-1, 0]
+    assert summed(conn)[1:] == (30, 30), "summed up before they were dropped"
+    assert retention.run(conn, KEEP_2_DAYS, NOW_US + HOUR_US).partitions == 0
+
+
+def test_an_hour_whose_raw_rows_are_gone_is_never_summed_up_again(
+    conn: psycopg.Connection,
+) -> None:
+    days_of_rows(conn, -5, 0)
+    service.catch_up(conn)
+    before = conn.execute("select * from light_hour order by t").fetchall()
+    retention.run(conn, KEEP_2_DAYS, NOW_US)
+    retention.run(conn, KEEP_2_DAYS, NOW_US + HOUR_US)
+    # A worker that was stopped between its check and its COMMIT brings a row after all.
+    old_us = MIDNIGHT_US - 5 * DAY_US - HOUR_US // 2
+    editions.ensure_partitions(conn, [Kind.LIGHT], [old_us])
+    conn.execute(
+        "insert into light_reading (t, device_id, window_s, quality)"
+        " select %s, device_id, 60, 0 from device",
+        (to_datetime(old_us),),
+    )
+    conn.execute(
+        "insert into rollup_dirty select gateway_id, 1, date_trunc('hour', %s::timestamptz)"
+        " from gateway",
+        (to_datetime(old_us),),
+    )
+    done = service.catch_up(conn)
+    assert (done.gone, done.hours) == (1, 0)
+    assert conn.execute("select * from light_hour order by t").fetchall() == before
+
+
+def test_the_hour_after_the_drop_still_counts_from_the_end_before_it(
+    conn: psycopg.Connection,
+) -> None:
+    days_of_rows(conn, -5)
+    service.catch_up(conn)
+    retention.run(conn, KEEP_2_DAYS, NOW_US)
+    retention.run(conn, KEEP_2_DAYS, NOW_US + HOUR_US)
+    days_of_rows(conn, 0)
+    service.catch_up(conn)
+    row = conn.execute(
+        "select energy_wh, energy_wh_resets, energy_wh_span_s from light_hour order by t desc"
+    ).fetchone()
+    # The lamp was replaced meanwhile: 1004 Wh fell to 1000, which count, and 4 more.
+    assert row == (1_004, 1, 5 * 86_400)
+
+
+def test_a_reader_in_the_way_puts_the_drop_off_and_is_not_harmed(
+    url: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_ATTEMPTS", 1)
+    days_of_rows(conn, -5)
+    retention.run(conn, KEEP_2_DAYS, NOW_US)
+    service.catch_up(conn)
+    with psycopg.connect(url) as reader:
+        assert reader.execute("select count(*) from light_reading").fetchone() == (5,)
+        found = retention.run(conn, KEEP_2_DAYS, NOW_US + HOUR_US)
+        assert (found.partitions, found.put_off) == (0, 1)
+        assert reader.execute("select count(*) from light_reading").fetchone() == (5,)
+    assert retention.run(conn, KEEP_2_DAYS, NOW_US + HOUR_US).partitions == 1
+
+
+def test_old_sums_go_when_the_settings_say_so(conn: psycopg.Connection) -> None:
+    days_of_rows(conn, -5, 0)
+    service.catch_up(conn)
+    assert retention.run(conn, Retention(), NOW_US).sums == 0
+    settings = replace_days(hour_days=3)
+    assert retention.run(conn, settings, NOW_US).sums == 1
+    assert summed(conn) == (10, 5, 10)
+    assert retention.run(conn, replace_days(day_days=3), NOW_US).sums == 1
+    assert summed(conn) == (10, 5, 5)
+
+
+def replace_days(**days: int) -> Retention:
+    return Retention(**({"hour_days": 0, "day_days": 0} | days))
+
+
+def test_every_kind_but_declared_losses_has_a_retention() -> None:
+    assert retention.keep_days(Retention()).keys() == set(Kind) - {Kind.GAP}
+
+
+def test_compression_is_on_where_the_edition_has_it(conn: psycopg.Connection) -> None:
+    community = editions.offer(conn).licence == "timescale"
+    expected = {"on"} if community else {"unavailable"}
+    assert set(retention.compress(conn, Retention()).values()) == expected
+    assert set(retention.compress(conn, Retention(compress_after_days=0)).values()) == (
+        {"off"} if community else {"unavailable"}
+    )
+
+
+async def test_the_jobs_role_sums_up_and_forgets(url: str, conn: psycopg.Connection) -> None:
+    days_of_rows(conn, -5, 0)
+    settings = Settings(database=Database(url=url), retention=KEEP_2_DAYS)
+    for moment in (NOW_US, NOW_US + HOUR_US):
+        clock = ManualClock(TimeUs(moment))
+        runner = JobRunner(jobs.jobs(settings, clock), clock)
+        for name in ("rollups", "retention"):
+            await runner.run_once(name)
+            assert runner.tallies[name].last_error is None
+    assert kept(conn) == [0]
+    assert summed(conn) == (5, 10, 10)
