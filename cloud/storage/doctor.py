@@ -9,6 +9,8 @@ from cloud.errors import MigrationError
 from cloud.storage import editions, migrate
 from cloud.storage.editions import Edition, Offer
 
+_MANY_MARKS = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -51,8 +53,8 @@ def diagnose(conn: psycopg.Connection) -> Diagnosis:
     findings += _durability(conn)
     if form is Edition.TIMESCALE:
         findings += _locks(conn)
-    if form is Edition.PLAIN and not pending:
-        findings += _partitions(conn)
+    if form is not None and not pending:
+        findings += _keeping(conn, form, offered)
     return Diagnosis(
         postgres=offered.postgres,
         timescaledb=offered.timescale if form is not Edition.PLAIN else None,
@@ -70,18 +72,20 @@ def _edition(form: Edition | None, offered: Offer) -> Finding:
         case Edition.PLAIN:
             return Finding(
                 "ok",
-                "plain PostgreSQL: partitions are made by the jobs role and by ingest; nothing is "
-                "compressed",
+                "plain PostgreSQL: partitions are made by the jobs role and by ingest, and dropped "
+                "by the jobs role ([retention]); nothing is compressed: 115 bytes a light reading",
             )
         case Edition.TIMESCALE if offered.licence == "timescale":
             return Finding(
-                "ok", "TimescaleDB community: hypertables; compression and policies are available"
+                "ok",
+                "TimescaleDB community: hypertables; readings are compressed by a policy that the "
+                "jobs role sets, and dropped by the jobs role ([retention])",
             )
         case Edition.TIMESCALE:
             return Finding(
                 "ok",
                 "TimescaleDB Apache edition: hypertables; no compression, no continuous "
-                "aggregates, no policies: retention is a job of ours",
+                "aggregates, no policies: readings are dropped by the jobs role ([retention])",
             )
 
 
@@ -120,6 +124,71 @@ def _locks(conn: psycopg.Connection) -> list[Finding]:
             )
         ]
     return []
+
+
+def _keeping(conn: psycopg.Connection, form: Edition, offered: Offer) -> list[Finding]:
+    """What the jobs role should have done: partitions, sums, compression, retention."""
+    findings = _sums(conn) + _floors(conn)
+    if form is Edition.PLAIN:
+        findings += _partitions(conn)
+    elif offered.licence == "timescale":
+        findings += _compression(conn)
+    return findings
+
+
+def _sums(conn: psycopg.Connection) -> list[Finding]:
+    """Marks are taken within seconds; so many of them are a backlog, or nobody takes them."""
+    row = conn.execute(
+        "select count(*) from (select from rollup_dirty limit %s) m", (_MANY_MARKS,)
+    ).fetchone()
+    if row is not None and row[0] == _MANY_MARKS:
+        return [
+            Finding(
+                "warning",
+                f"more than {_MANY_MARKS} hours wait to be summed up: does the jobs role run? "
+                "eclor cloud rollup does it now",
+            )
+        ]
+    return []
+
+
+def _floors(conn: psycopg.Connection) -> list[Finding]:
+    """Up to where readings are gone."""
+    rows = conn.execute(
+        "select table_name, to_char(dropped_before at time zone 'UTC', 'YYYY-MM-DD')"
+        " from raw_store where dropped_before > '-infinity' order by kind"
+    ).fetchall()
+    if not rows:
+        return [Finding("ok", "no readings were dropped so far")]
+    floors = ", ".join(f"{table} before {day}" for table, day in rows)
+    return [Finding("ok", f"dropped by retention: {floors}; their sums stay")]
+
+
+def _compression(conn: psycopg.Connection) -> list[Finding]:
+    row = conn.execute(
+        "select (select count(*) from timescaledb_information.jobs"
+        "        where proc_name = 'policy_compression' and hypertable_schema = current_schema()),"
+        " coalesce(current_setting('timescaledb.max_background_workers', true), '16')::int"
+    ).fetchone()
+    assert row is not None
+    policies, workers = row
+    if not policies:
+        return [
+            Finding(
+                "warning",
+                "no compression policy yet: the jobs role sets one on each table of readings, "
+                "unless [retention] compress_after_days is 0",
+            )
+        ]
+    if not workers:
+        return [
+            Finding(
+                "warning",
+                f"{policies} compression policies, but timescaledb.max_background_workers is 0, so "
+                "that none runs; set 8 or more in postgresql.conf and restart the server",
+            )
+        ]
+    return [Finding("ok", f"{policies} tables of readings have a compression policy")]
 
 
 def _partitions(conn: psycopg.Connection) -> list[Finding]:

@@ -3,11 +3,15 @@
 import os
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from cloud.errors import DatabaseUnavailable, MigrationError
+from cloud.rollups import service
 from cloud.storage import editions, migrate
 from cloud.storage.doctor import diagnose
 from cloud.storage.editions import DAY_US, Edition, Offer
@@ -105,17 +109,77 @@ def test_migrators_at_the_same_time_apply_each_step_once(database_url: str) -> N
     assert sorted(len(report.applied) for report in reports) == [0, 0, len(steps(database_url))]
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_an_earlier_database_with_data_is_upgraded(database_url: str, version: int) -> None:
+VERSIONS = sorted({step.version for edition in Edition for step in migrate.available(edition)})
+
+
+def contents(conn: psycopg.Connection) -> dict[str, list[Any]]:
+    """Every row of every ordinary and partitioned table, without what migrations keep."""
+    tables = conn.execute(
+        "select c.relname from pg_class c where c.relkind in ('r', 'p') and not c.relispartition"
+        " and c.relnamespace = current_schema()::regnamespace"
+        " and c.relname not in ('schema_migration', 'eclor_database', 'raw_store') order by 1"
+    ).fetchall()
+    return {
+        name: conn.execute(SQL("select * from {}").format(Identifier(name))).fetchall()
+        for (name,) in tables
+    }
+
+
+def fill(conn: psycopg.Connection, version: int) -> None:
+    """Rows in what a database of that version has; ingest's own tables from 3 on."""
+    conn.execute("insert into territory (slug, name) values ('longwy', 'Longwy')")
+    conn.execute(
+        "insert into site (territory_id, slug, name, kind, latitude, longitude)"
+        " select territory_id, 'centre', 'Centre', 'cabinet', 49.52, 5.77 from territory"
+    )
+    conn.execute("insert into gateway (site_id, name) select site_id, 'cab-1' from site")
+    conn.execute(
+        "insert into device (gateway_id, name, kind) select gateway_id, 'lamp-00', 'light'"
+        " from gateway"
+    )
+    if version < 3:
+        return
+    editions.ensure_partitions(conn, [Kind.LIGHT], [NOW_US])
+    for table in ("light_reading", "latest_light"):
+        conn.execute(
+            SQL(
+                "insert into {} (t, device_id, window_s, quality, power_w, energy_wh)"
+                " select to_timestamp(%s), device_id, 60, 0, 21.5, 1000 from device"
+            ).format(Identifier(table)),
+            (NOW_US // 10**6,),
+        )
+    conn.execute(
+        "insert into rollup_dirty select gateway_id, 1, to_timestamp(%s) from gateway",
+        (NOW_US // 10**6,),
+    )
+    conn.execute(
+        "insert into batch_ledger select gateway_id, gen_random_uuid(), 1, 1, 'x', 1, 0, 'stored',"
+        " 1, now(), now(), now(), now() from gateway"
+    )
+
+
+@pytest.mark.parametrize("version", VERSIONS[:-1])
+def test_an_earlier_database_with_data_is_upgraded_and_keeps_every_row(
+    database_url: str, version: int
+) -> None:
     migrate.migrate(database_url, migrations=[])
     older = [step for step in steps(database_url) if step.version <= version]
     migrate.migrate(database_url, migrations=older)
-    with psycopg.connect(database_url) as conn:
-        conn.execute("insert into territory (slug, name) values ('longwy', 'Longwy')")
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        fill(conn, version)
+        before = contents(conn)
     report = migrate.migrate(database_url)
-    assert len(report.applied) == len(steps(database_url)) - version
-    with psycopg.connect(database_url) as conn:
-        assert conn.execute("select slug from territory").fetchall() == [("longwy",)]
+    assert len(report.applied) == len(steps(database_url)) - version_count(database_url, version)
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        after = contents(conn)
+        for table, rows in before.items():
+            width = len(rows[0]) if rows else 0
+            assert [row[:width] for row in after[table][: len(rows)]] == rows, table
+        assert service.catch_up(conn).hours == (version >= 3)
+
+
+def version_count(url: str, version: int) -> int:
+    return sum(step.version <= version for step in steps(url))
 
 
 def test_a_changed_file_is_refused(database_url: str) -> None:
@@ -211,9 +275,28 @@ def test_partitions_are_made_once_also_by_many_at_the_same_time(
 def test_doctor_says_the_edition_and_what_follows(migrated_database_url: str) -> None:
     with psycopg.connect(migrated_database_url, autocommit=True) as conn:
         diagnosis = diagnose(conn)
-    expected = {"plain": "plain PostgreSQL", "timescale": "TimescaleDB"}[diagnosis.edition or ""]
-    assert diagnosis.findings[0].text.startswith(expected)
+    told = "\n".join(finding.text for finding in diagnosis.findings)
+    expected = {
+        ("plain", None): "plain PostgreSQL: partitions are made",
+        ("timescale", "apache"): "TimescaleDB Apache edition: hypertables; no compression",
+        ("timescale", "timescale"): "TimescaleDB community: hypertables; readings are compressed",
+    }
+    licence = diagnosis.licence if diagnosis.edition == "timescale" else None
+    assert diagnosis.findings[0].text.startswith(expected[diagnosis.edition or "", licence])
+    assert ("no compression policy yet" in told) is (licence == "timescale")
+    assert "no readings were dropped so far" in told
     assert diagnosis.pending == ()
+
+
+def test_doctor_tells_a_backlog_of_sums_and_what_retention_dropped(
+    migrated_database_url: str,
+) -> None:
+    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
+        conn.execute("insert into rollup_dirty select 1, 1, now() from generate_series(1, 100000)")
+        editions.drop_until(conn, Kind.HEALTH, datetime(2025, 5, 1, tzinfo=UTC))
+        told = "\n".join(finding.text for finding in diagnose(conn).findings)
+    assert "does the jobs role run? eclor cloud rollup does it now" in told
+    assert "health_record before 2025-05-01" in told
 
 
 def test_doctor_finds_what_is_missing(database_url: str) -> None:

@@ -220,6 +220,22 @@ def test_compression_is_on_where_the_edition_has_it(conn: psycopg.Connection) ->
     )
 
 
+def test_late_batches_and_retention_work_on_compressed_readings(conn: psycopg.Connection) -> None:
+    if editions.offer(conn).licence != "timescale":
+        pytest.skip("compression is in the TimescaleDB community edition only")
+    days_of_rows(conn, -5, 0)
+    retention.compress(conn, Retention())
+    conn.execute("select compress_chunk(c) from show_chunks('light_reading') c")
+    accept(conn, [delivery(lamp_rows(seq=2, start_us=MIDNIGHT_US - 5 * DAY_US), seq=1)])
+    assert service.catch_up(conn).hours == 2
+    assert summed(conn) == (15, 15, 15)
+    [again] = accept(conn, [delivery(lamp_rows(start_us=MIDNIGHT_US), seq=2)])
+    assert (again.rows, again.stored_rows) == (5, 0)
+    retention.run(conn, KEEP_2_DAYS, NOW_US)
+    assert retention.run(conn, KEEP_2_DAYS, NOW_US + HOUR_US).partitions == 1
+    assert summed(conn) == (5, 15, 15)
+
+
 async def test_the_jobs_role_sums_up_and_forgets(url: str, conn: psycopg.Connection) -> None:
     days_of_rows(conn, -5, 0)
     settings = Settings(database=Database(url=url), retention=KEEP_2_DAYS)
