@@ -34,8 +34,8 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_ROWS = 20_000
 MAX_SEQ = 2**62
 _ZSTD_LEVEL = 6  # 3 is 2 % larger, 12 is no smaller, on batches of 200 to 2,000 samples
-_QUALITY_MAX = 255
-_WINDOW_MAX_S = 86_400
+QUALITY_MAX = 255
+WINDOW_MAX_S = 86_400
 
 
 class WireError(ValueError):
@@ -76,15 +76,30 @@ def decode_head(payload: bytes) -> BatchHead:
     return _head(_parse_envelope(payload))
 
 
-def decode(payload: bytes) -> Batch:
-    """The batch of a message; WireError, with the head where it could be read, if it is not one."""
+def open_message(payload: bytes) -> tuple[BatchHead, Body]:
+    """Head and unpacked body of a message whose checksum and number of rows are right.
+
+    WireError, with the head where it could be read, if it is not one. The blocks are not yet
+    looked into: `decode` does it, or a receiver that reads columns in its own way.
+    """
     envelope = _parse_envelope(payload)
     head = _head(envelope)
     if _crc32(head, envelope.body) != envelope.crc32:
         raise WireError("checksum", "the checksum does not match", head)
     try:
-        blocks = _blocks(_unpack_body(envelope.body), head.rows)
-    except (SeriesError, IdError, ValueError, DecodeError, zstandard.ZstdError) as exc:
+        body = _unpack_body(envelope.body)
+        _check_rows(body, head.rows)
+    except (ValueError, DecodeError, zstandard.ZstdError) as exc:
+        raise WireError("bad_body", str(exc), head) from exc
+    return head, body
+
+
+def decode(payload: bytes) -> Batch:
+    """The batch of a message; WireError, with the head where it could be read, if it is not one."""
+    head, body = open_message(payload)
+    try:
+        blocks = tuple(_unpack_block(block) for block in body.blocks)
+    except (SeriesError, IdError, ValueError) as exc:
         raise WireError("bad_body", str(exc), head) from exc
     return Batch(head, blocks)
 
@@ -171,11 +186,10 @@ def _unpack_body(body: bytes) -> Body:
     return Body.FromString(zstandard.ZstdDecompressor().decompress(body))
 
 
-def _blocks(body: Body, rows: int) -> tuple[Block, ...]:
+def _check_rows(body: Body, rows: int) -> None:
     announced = sum(sum(block.device_rows) for block in body.blocks)
     if announced != rows or rows > MAX_ROWS:
         raise ValueError(f"{announced} rows in the body, {rows} in the head, at most {MAX_ROWS}")
-    return tuple(_unpack_block(block) for block in body.blocks)
 
 
 def _unpack_block(message: BlockMessage) -> Block:
@@ -192,20 +206,20 @@ def _unpack_block(message: BlockMessage) -> Block:
     )
     return Block(
         kind=spec.kind,
-        device=_unpack_devices(message),
+        device=[name for name, count in block_devices(message) for _ in range(count)],
         t_us=[TimeUs(t_us) for t_us in unpack_present(message.t_us, rows)],
-        window_s=_bounded(unpack_present(message.window_s, rows), _WINDOW_MAX_S, "window_s"),
-        quality=_bounded(unpack_present(message.quality, rows), _QUALITY_MAX, "quality"),
+        window_s=_bounded(unpack_present(message.window_s, rows), WINDOW_MAX_S, "window_s"),
+        quality=_bounded(unpack_present(message.quality, rows), QUALITY_MAX, "quality"),
         columns=columns + later,
     )
 
 
-def _unpack_devices(message: BlockMessage) -> list[DeviceId]:
+def block_devices(message: BlockMessage) -> list[tuple[DeviceId, int]]:
+    """Each device of a block with the number of its rows; ValueError if one stands there twice."""
     names = [device_id(name) for name in message.devices]
     if len(set(names)) != len(names):
         raise ValueError("a device stands twice in a block")
-    pairs = zip(names, message.device_rows, strict=True)
-    return [name for name, count in pairs for _ in range(count)]
+    return list(zip(names, message.device_rows, strict=True))
 
 
 def _bounded(values: list[int], highest: int, what: str) -> list[int]:

@@ -32,6 +32,7 @@ from psycopg.pq import TransactionStatus
 from cloud.errors import DatabaseUnavailable, MigrationError
 from cloud.events import Event, Events
 from cloud.ingest import ledger, transaction
+from cloud.ingest.columns import Batch
 from cloud.ingest.delivery import (
     Bounds,
     Delivery,
@@ -47,7 +48,6 @@ from cloud.ingest.transaction import Work
 from cloud.settings import Ingest
 from cloud.storage import editions
 from cloud.storage.editions import DAY_US
-from protocols.batch import Batch
 from protocols.quantities import Kind
 from protocols.time import US_PER_S, from_datetime, to_datetime
 
@@ -148,8 +148,8 @@ class _Acceptance:
         days = {
             (block.kind, day * DAY_US)
             for block in blocks
-            if block.t_us
-            for day in range(min(block.t_us) // DAY_US, max(block.t_us) // DAY_US + 1)
+            if len(block)
+            for day in range(int(block.t_us.min()) // DAY_US, int(block.t_us.max()) // DAY_US + 1)
         }
         if days:
             editions.ensure_partitions_of(self._conn, days)

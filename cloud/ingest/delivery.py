@@ -4,9 +4,11 @@ import enum
 import hashlib
 from dataclasses import dataclass
 
+from cloud.ingest import columns
+from cloud.ingest.columns import Batch
 from protocols import topics, wire
 from protocols.ack import Ack
-from protocols.batch import Batch, BatchHead
+from protocols.batch import BatchHead
 from protocols.ids import GatewayId
 from protocols.quantities import Kind
 from protocols.time import US_PER_S
@@ -128,13 +130,13 @@ class Bounds:
 def open_body(envelope: Envelope, bounds: Bounds) -> Batch | Fault:
     """Decode the body and check its times."""
     try:
-        batch = wire.decode(envelope.delivery.payload)
+        batch = columns.decode(envelope.delivery.payload)
     except WireError as exc:
         return Fault(exc.reason, str(exc))
     for block in batch.blocks:
-        if not block.t_us:
+        if not len(block):
             continue
-        first, last = min(block.t_us), max(block.t_us)
+        first, last = int(block.t_us.min()), int(block.t_us.max())
         if last > bounds.latest_us:
             late_s = (last - bounds.latest_us) / US_PER_S
             return Fault("future", f"{block.kind.label} {late_s:.0f} s beyond what is accepted")

@@ -13,13 +13,14 @@ from typing import TypeVar
 
 import psycopg
 
-from cloud.ingest import rows
+from cloud.ingest import columns, rows
+from cloud.ingest.columns import Batch
 from cloud.ingest.delivery import Fault
 from cloud.ingest.ledger import SQL
 from cloud.ingest.rows import RowError
 from cloud.settings import Ingest
 from cloud.storage.copy import Rows
-from protocols.batch import Batch
+from protocols import batch as row_wise
 from protocols.quantities import Kind
 
 Point = tuple[str, str]
@@ -42,15 +43,18 @@ class Named:
 
     @property
     def devices(self) -> dict[str, Kind]:
-        return {name: block.kind for block in self.batch.blocks for name in block.device}
+        return {name: block.kind for block in self.batch.blocks for name, _ in block.devices}
 
 
 def resolve(
-    conn: psycopg.Connection, batches: Sequence[tuple[int, Batch]], limits: Ingest
+    conn: psycopg.Connection,
+    batches: Sequence[tuple[int, Batch | row_wise.Batch]],
+    limits: Ingest,
 ) -> list[tuple[Rows, ...] | Fault]:
     """Table rows of each (gateway_id, batch), or why it has none.
 
-    Registers what is new, so it runs in the transaction that stores the rows.
+    A batch was received, or made in this process by rows. Registers what is new, so it runs in
+    the transaction that stores the rows.
     """
     results: list[Named | Fault] = [_named(gateway, batch) for gateway, batch in batches]
     gateways = sorted({gateway for gateway, _ in batches})
@@ -62,7 +66,8 @@ def resolve(
     ]
 
 
-def _named(gateway_id: int, batch: Batch) -> Named | Fault:
+def _named(gateway_id: int, given: Batch | row_wise.Batch) -> Named | Fault:
+    batch = given if isinstance(given, Batch) else columns.of_rows(given)
     samples = [block for block in batch.blocks if block.kind is Kind.SAMPLE]
     try:
         points = frozenset(key for block in samples for key in rows.series_keys(block))
@@ -78,7 +83,7 @@ def _rows(named: Named, devices: Devices, points: Points) -> tuple[Rows, ...] | 
             if block.kind is Kind.SAMPLE
             else rows.table_rows(block, devices[named.gateway_id])
             for block in named.batch.blocks
-            if block.t_us
+            if len(block)
         )
     except RowError as exc:
         return Fault("bad_value", str(exc))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.ingest.columns import Block, Column, Numbers
 from cloud.storage.copy import NATIVE, Array, Rows
 from cloud.storage.tables import TABLES, TableColumn
-from protocols.batch import Block
 from protocols.quantities import Kind
 
 Mask = NDArray[np.bool_] | None
@@ -26,6 +26,7 @@ class RowError(ValueError):
 def series_keys(block: Block) -> list[tuple[str, str]]:
     """(device, point) of each row of a sample block."""
     points = block.columns[0]
+    assert not isinstance(points, Numbers)
     if None in points:
         raise RowError("a sample has no point name")
     return list(zip(block.device, map(str, points), strict=True))
@@ -38,14 +39,10 @@ def table_rows(block: Block, ids: Mapping[Any, int]) -> Rows:
     a value does not fit its column.
     """
     table = TABLES[block.kind]
-    names: Sequence[Any] = series_keys(block) if block.kind is Kind.SAMPLE else block.device
-    columns: list[Array] = [
-        np.array(block.t_us, dtype=np.int64),
-        np.fromiter((ids[name] for name in names), dtype=np.int32, count=len(names)),
-    ]
+    columns: list[Array] = [block.t_us, _keys(block, ids)]
     if table.has_window:
-        columns.append(np.array(block.window_s, dtype=np.int32))
-    columns.append(np.array(block.quality, dtype=np.int16))
+        columns.append(block.window_s.astype(np.int32))
+    columns.append(block.quality.astype(np.int16))
     masks: list[Mask] = [None] * len(columns)
     for declared in table.values:
         assert declared.wire is not None
@@ -56,21 +53,23 @@ def table_rows(block: Block, ids: Mapping[Any, int]) -> Rows:
     return Rows(table, tuple(columns), tuple(masks))
 
 
-def _column(declared: TableColumn, values: Sequence[Any]) -> tuple[Array, Mask]:
-    if declared.sql == "text":
-        return _texts(declared, values)
-    mask: Mask = None
-    if None in values:
-        mask = np.fromiter((value is None for value in values), dtype=bool, count=len(values))
-        values = [0 if value is None else value for value in values]
-    try:
-        scaled = np.array(values, dtype=np.int64)
-    except OverflowError as exc:
-        raise RowError(f"{declared.name} does not fit 64 bits") from exc
+def _keys(block: Block, ids: Mapping[Any, int]) -> Array:
+    """The id of each row."""
+    if block.kind is Kind.SAMPLE:
+        keys = series_keys(block)
+        return np.fromiter((ids[key] for key in keys), dtype=np.int32, count=len(keys))
+    of_devices = np.array([ids[name] for name, _ in block.devices], dtype=np.int32)
+    return np.repeat(of_devices, block.counts)
+
+
+def _column(declared: TableColumn, column: Column) -> tuple[Array, Mask]:
+    if not isinstance(column, Numbers):
+        return _texts(declared, column)
+    scaled = column.values
     if declared.sql in _LIMITS:
-        return _integers(declared, scaled), mask
+        return _integers(declared, scaled), column.null
     physical = scaled / 10**declared.decimals if declared.decimals else scaled
-    return physical.astype(NATIVE[declared.sql]), mask
+    return physical.astype(NATIVE[declared.sql]), column.null
 
 
 def _integers(declared: TableColumn, values: Array) -> Array:
@@ -81,7 +80,7 @@ def _integers(declared: TableColumn, values: Array) -> Array:
     return values.astype(NATIVE[declared.sql])
 
 
-def _texts(declared: TableColumn, values: Sequence[Any]) -> tuple[Array, Mask]:
+def _texts(declared: TableColumn, values: Sequence[str | None]) -> tuple[Array, Mask]:
     if any("\0" in value for value in values if value is not None):
         raise RowError(f"{declared.name} holds a NUL character")
     column = np.empty(len(values), dtype=object)

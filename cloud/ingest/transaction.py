@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from cloud.ingest import ledger, names, quarantine, store
+from cloud.ingest.columns import Batch
 from cloud.ingest.delivery import Envelope, Fault, Outcome, Status
 from cloud.ingest.ledger import Entry, Key
 from cloud.settings import Ingest
 from cloud.storage.copy import Rows
-from protocols.batch import Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from cloud.clock import ManualClock
-from cloud.ingest import names, store
+from cloud.ingest import columns, names, store
 from cloud.ingest.accept import accept
 from cloud.ingest.delivery import Status
 from cloud.jobs.scheduler import JobRunner
@@ -15,7 +15,6 @@ from cloud.rollups import jobs, retention, service
 from cloud.settings import Database, Ingest, Retention, Settings
 from cloud.storage import editions
 from cloud.storage.editions import DAY_US
-from protocols import wire
 from protocols.quantities import Kind
 from protocols.time import TimeUs, to_datetime
 from tests.integration.deliveries import GATEWAY, NOW_US, add_gateways, delivery, lamp_rows
@@ -42,7 +41,7 @@ def write(conn: psycopg.Connection, *, seq: int) -> None:
     sent = delivery(lamp_rows(seq=seq), seq=seq)
     gateway = conn.execute("select gateway_id from gateway").fetchone()
     assert gateway is not None
-    batches = [(gateway[0], wire.decode(sent.payload))]
+    batches = [(gateway[0], columns.decode(sent.payload))]
     [rows] = names.resolve(conn, batches, Ingest())
     assert isinstance(rows, tuple)
     for part in rows:

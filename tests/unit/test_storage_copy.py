@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cloud.ingest import columns
+from cloud.ingest.columns import Block
 from cloud.ingest.rows import RowError, table_rows
 from cloud.storage import queries
 from cloud.storage.copy import NATIVE, Rows, encode, join
 from cloud.storage.tables import TABLES
 from protocols import wire
-from protocols.batch import Block, Reading, Stream, reading
+from protocols.batch import Reading, Stream, reading
 from protocols.ids import DeviceId, Lane
 from protocols.quantities import KINDS, Kind
 from protocols.time import US_PER_S, TimeUs
@@ -25,7 +27,7 @@ def block(*readings: Reading) -> Block:
     """Through the wire, as ingest gets it."""
     stream = Stream(GATEWAY, EPOCH, Lane.LIVE)
     payload = wire.encode(stream, 1, readings, created_us=T_US, rows_before=0)
-    [only] = wire.decode(payload).blocks
+    [only] = columns.decode(payload).blocks
     return only
 
 
