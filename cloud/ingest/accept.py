@@ -14,8 +14,9 @@ the one at fault ends up in a transaction of its own, which adds only the rows t
 lacks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import psycopg
 from psycopg.errors import (
@@ -110,10 +111,9 @@ class _Acceptance:
         """Answer repeats at once, open the bodies of the rest."""
         keys = [self._key(envelope) for envelope in self._envelopes]
         seen = ledger.known(self._conn, sorted({key for key in keys if key is not None}))
-        bounds = self._bounds()
         works = []
         for i, (envelope, key) in enumerate(zip(self._envelopes, keys, strict=True)):
-            content = _content(envelope, key, seen, bounds)
+            content = _content(envelope, key, seen, lambda: self._bounds)
             if content is None:
                 self._outcomes[i] = Outcome(Status.DUPLICATE, envelope.head)
                 continue
@@ -133,8 +133,9 @@ class _Acceptance:
             return None
         return ledger.key_of(self._gateways[head.stream.gateway], head)
 
+    @cached_property
     def _bounds(self) -> Bounds:
-        """What times are accepted now."""
+        """What times are accepted now; not asked for where everything is a repeat."""
         oldest = to_datetime(self._now_us - self._limits.oldest_days * DAY_US)
         floors = self._conn.execute(SQL["floors"], (oldest,))
         return Bounds(
@@ -171,6 +172,8 @@ class _Acceptance:
 
     def _write(self, works: Sequence[Work], *, missing_only: bool) -> None:
         """Write in one transaction, again after a deadlock; outcomes count from COMMIT on."""
+        if not works:
+            return
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._conn.transaction():
@@ -210,7 +213,7 @@ class _Acceptance:
 
 
 def _content(
-    envelope: Envelope, key: Key | None, seen: Mapping[Key, bytes], bounds: Bounds
+    envelope: Envelope, key: Key | None, seen: Mapping[Key, bytes], bounds: Callable[[], Bounds]
 ) -> Batch | Fault | None:
     """The batch of a delivery, or its fault; None for a repeat."""
     if envelope.fault is not None and not envelope.fault.trusted:
@@ -221,7 +224,7 @@ def _content(
         return Fault("unknown_gateway", detail, trusted=False, entered=False)
     if key in seen:
         return None if seen[key] == envelope.sha256 else transaction.conflict(key)
-    return envelope.fault or open_body(envelope, bounds)
+    return envelope.fault or open_body(envelope, bounds())
 
 
 def _report(events: Events, outcomes: Sequence[Outcome]) -> None:

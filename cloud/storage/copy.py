@@ -185,6 +185,13 @@ def _cells(sql_type: str, column: Array, mask: NDArray[np.bool_] | None) -> list
     return [_NULL if null else cell for cell, null in zip(cells, mask.tolist(), strict=True)]
 
 
+def payload(rows: Rows) -> Iterator[Buffer]:
+    """All that COPY is sent for the rows."""
+    yield _HEADER
+    yield from encode(rows)
+    yield _TRAILER
+
+
 def copy_into(conn: psycopg.Connection, target: str, rows: Rows) -> None:
     """COPY the rows into `target`, which has the columns of the rows' table."""
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in rows.table.columns)
@@ -192,7 +199,5 @@ def copy_into(conn: psycopg.Connection, target: str, rows: Rows) -> None:
         sql.Identifier(target), names
     )
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(_HEADER)
-        for part in encode(rows):
+        for part in payload(rows):
             copy.write(part)
-        copy.write(_TRAILER)
