@@ -9,9 +9,10 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import Any
 
 _ROOT = "eclor"
 
@@ -20,6 +21,7 @@ class Event(enum.StrEnum):
     """Everything that is worth a line."""
 
     BATCHES_STORED = "batches_stored"
+    BATCHES_COMMITTED = "batches_committed"
     BATCH_QUARANTINED = "batch_quarantined"
     BATCH_CONFLICTED = "batch_conflicted"
     BATCH_DEDUPLICATED = "batch_deduplicated"
@@ -35,6 +37,7 @@ class Event(enum.StrEnum):
 CATALOGUE: Mapping[Event, tuple[int, tuple[str, ...]]] = MappingProxyType(
     {
         Event.BATCHES_STORED: (logging.DEBUG, ("batches", "rows", "duplicates")),
+        Event.BATCHES_COMMITTED: (logging.DEBUG, ("messages", "duration_s", "lag_s")),
         Event.BATCH_QUARANTINED: (logging.WARNING, ("gateway_id", "seq", "reason", "detail")),
         Event.BATCH_CONFLICTED: (logging.ERROR, ("gateway_id", "seq", "detail")),
         Event.BATCH_DEDUPLICATED: (
@@ -54,10 +57,18 @@ CATALOGUE: Mapping[Event, tuple[int, tuple[str, ...]]] = MappingProxyType(
 
 
 class Events:
-    """Logs events and counts them; pass one to whatever has something to tell."""
+    """Logs events and counts them; pass one to whatever has something to tell.
 
-    def __init__(self, component: str) -> None:
+    `observe` also hears of each, with its fields: the metrics of the process.
+    """
+
+    def __init__(
+        self,
+        component: str,
+        observe: Callable[[Event, Mapping[str, Any]], None] | None = None,
+    ) -> None:
         self._log = logging.getLogger(f"{_ROOT}.{component}")
+        self._observe = observe
         self.counts: Counter[Event] = Counter()
 
     def record(self, event: Event, **fields: object) -> None:
@@ -66,6 +77,8 @@ class Events:
         if fields.keys() != set(names):
             raise TypeError(f"{event} has the fields {', '.join(names)}")
         self.counts[event] += 1
+        if self._observe is not None:
+            self._observe(event, fields)
         self._log.log(level, event.value, extra={"eclor": fields})
 
 

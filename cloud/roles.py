@@ -27,6 +27,9 @@ from cloud.events import Event, Events
 from cloud.ingest.worker import Worker
 from cloud.jobs import main as jobs_role
 from cloud.jobs.notify import Notifier as JobsNotifier
+from cloud.jobs.scheduler import Tally
+from cloud.metrics.registry import Metrics
+from cloud.metrics.server import serving
 from cloud.settings import Api, Settings
 from cloud.storage.migrate import migrate
 from cloud.watchdog import Notifier
@@ -45,8 +48,22 @@ def ingest(settings: Settings) -> None:
 
     for number in _SIGNALS:
         signal.signal(number, ask)
-    notifier = Notifier(os.environ, clock)
-    Worker(settings, stop=stop, clock=clock, notifier=notifier, events=Events("ingest")).run()
+    metrics, own = _ingest_metrics(Metrics("ingest")), settings.metrics
+    worker = Worker(
+        settings,
+        stop=stop,
+        clock=clock,
+        notifier=Notifier(os.environ, clock),
+        events=Events("ingest", metrics.observe),
+    )
+    with serving(metrics, own.host, own.port_of("ingest", worker=settings.ingest.worker)):
+        worker.run()
+
+
+def _ingest_metrics(metrics: Metrics) -> Metrics:
+    """Ready from the first connection to the broker on; before it, the database was asked."""
+    metrics.readiness.mark("broker", "not connected yet")
+    return metrics
 
 
 def api(settings: Settings) -> None:
@@ -66,12 +83,16 @@ def everything(settings: Settings) -> None:
 
 async def _api(settings: Settings) -> None:
     stop, notifier = _stop_on_signal(), Notifier(os.environ, SystemClock())
-    with _one_fault():
-        await _serve_api(settings, stop, notifier)
+    metrics, own = Metrics("api"), settings.metrics
+    with _one_fault(), serving(metrics, own.host, own.port_of("api")):
+        await _serve_api(settings, stop, notifier, metrics)
 
 
 async def _everything(settings: Settings) -> None:
-    stop, clock, events = _stop_on_signal(), SystemClock(), Events("up")
+    stop, clock, tallies = _stop_on_signal(), SystemClock(), dict[str, Tally]()
+    metrics, own = _ingest_metrics(Metrics("up")), settings.metrics
+    jobs_role.measured(metrics, settings, tallies)
+    events = Events("up", metrics.observe)
     notifier = Notifier(os.environ, clock)
     if not await _migrated(settings, stop, notifier, events):
         return
@@ -81,15 +102,18 @@ async def _everything(settings: Settings) -> None:
         stop=worker_stop,
         clock=clock,
         notifier=Notifier({}, clock),
-        events=Events("ingest"),
+        events=Events("ingest", metrics.observe),
     )
-    with _one_fault(), _set_at_end(worker_stop):
+    serve_metrics = serving(metrics, own.host, own.port_of("api"))
+    with _one_fault(), serve_metrics, _set_at_end(worker_stop):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_relay(stop, worker_stop), name="relay")
             tasks.create_task(asyncio.to_thread(worker.run), name="ingest")
-            tasks.create_task(_serve_api(settings, stop, notifier), name="api")
+            tasks.create_task(_serve_api(settings, stop, notifier, metrics), name="api")
             tasks.create_task(
-                jobs_role.serve(settings, stop, clock=clock, notifier=JobsNotifier({})),
+                jobs_role.serve(
+                    settings, stop, clock=clock, notifier=JobsNotifier({}), tallies=tallies
+                ),
                 name="jobs",
             )
 
@@ -124,17 +148,19 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve_api(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
+async def _serve_api(
+    settings: Settings, stop: asyncio.Event, notifier: Notifier, metrics: Metrics
+) -> None:
     """Serve until `stop`; the watchdog is fed from the event loop that answers the requests."""
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, metrics=metrics),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=_API_DRAIN_S,
         server_header=False,
     )
     with _listening(settings.api) as sock:
-        server, events = _Server(config), Events("api")
+        server, events = _Server(config), Events("api", metrics.observe)
         where = "http://{}:{}".format(*sock.getsockname()[:2])
         events.record(Event.ROLE_STARTED, role="api", detail=where)
         async with asyncio.TaskGroup() as tasks:

@@ -103,6 +103,18 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compress_after_days: Days = 7
 
 
+class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the roles serve /metrics, /healthz and /readyz; port 0: nowhere."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_000)] = 0
+
+    def port_of(self, role: Literal["api", "jobs", "ingest"], *, worker: int = 0) -> int:
+        """The API's (or that of all roles in one process), the next the jobs', then ingest's."""
+        offset = {"api": 0, "jobs": 1, "ingest": 2 + worker}[role]
+        return self.port + offset if self.port else 0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole tree; each role reads its part."""
 
@@ -112,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api: Api = Api()
     jobs: Jobs = Jobs()
     retention: Retention = Retention()
+    metrics: Metrics = Metrics()
 
 
 class BrokerAddress(msgspec.Struct, frozen=True):

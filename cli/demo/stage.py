@@ -254,7 +254,7 @@ def _answers(database_url: str) -> bool:
 
 def _healthy(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", timeout=2).is_success
+        return httpx.get(f"{url}/readyz", timeout=2).is_success
     except httpx.HTTPError:
         return False
 

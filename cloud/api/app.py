@@ -10,11 +10,13 @@ requests get 503 and the pool goes on trying, so that the two may start in any o
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.api import problems
-from cloud.api.deps import Connection
+from cloud.api.etag import encode
 from cloud.api.limits import BodyLimit
 from cloud.api.openapi import describe
 from cloud.audit import routes as audit
@@ -28,6 +30,9 @@ from cloud.keys import routes as keys
 from cloud.ledger import routes as ledger
 from cloud.lighting import routes as lighting
 from cloud.lineprotocol import routes as lineprotocol
+from cloud.metrics.collect import Pool, database_check
+from cloud.metrics.http import Measured
+from cloud.metrics.registry import Metrics
 from cloud.portal import routes as portal
 from cloud.readings import routes as readings
 from cloud.registry import routes as registry
@@ -41,8 +46,11 @@ INFLUX_PREFIX = "/api/v2"
 """Where InfluxDB's clients look for it."""
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, metrics: Metrics | None = None
+) -> FastAPI:
     """The application; nothing is opened before its lifespan begins."""
+    clock, metrics = clock or SystemClock(), metrics or Metrics("api")
     app = FastAPI(
         title="Eclor",
         version="1",
@@ -53,13 +61,18 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         separate_input_output_schemas=False,
         redirect_slashes=False,
     )
-    app.state.clock = clock or SystemClock()
+    app.state.clock = clock
+    app.state.metrics = metrics
+    app.state.pool = None
     app.state.settings = settings
-    app.state.events = Events("api")
+    app.state.events = Events("api", metrics.observe)
     app.state.exports = Turns(settings.api.exports_max)
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(CacheDefault)
+    app.add_middleware(Measured, metrics=metrics, clock=clock)
+    metrics.register(Pool(lambda: app.state.pool))
+    metrics.readiness.check("database", database_check(settings, clock))
     app.include_router(_health)
     for domain in (
         registry,
@@ -88,17 +101,35 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         app.state.pool = pool
         yield
     finally:
+        app.state.pool = None
         await pool.close()
 
 
 _health = APIRouter(tags=["health"])
 
 
-@_health.get("/healthz", responses=problems.openapi_responses(503))
-async def healthz(conn: Connection) -> Response:
-    """204 while the API can answer from the database; public."""
-    await conn.execute("select 1")
-    return Response(status_code=204, headers={"Cache-Control": "no-store"})
+class ReadyForm(BaseModel):
+    """Whether the API can do its work, and what is missing."""
+
+    ready: bool
+    missing: list[str] = Field(examples=[["database"]])
+
+
+@_health.get("/healthz", status_code=204, response_class=Response)
+async def healthz() -> Response:
+    """204 while the process answers at all; public. A restart helps where it does not."""
+    return Response(status_code=204)
+
+
+@_health.get("/readyz", response_model=ReadyForm, responses={503: {"model": ReadyForm}})
+async def readyz(request: Request) -> Response:
+    """200 while the database answers and is migrated, else 503; public, so it gives no reasons.
+
+    Those are in the log, and in /readyz of the role's metrics port.
+    """
+    faults = await run_in_threadpool(request.app.state.metrics.readiness.faults)
+    body = encode({"ready": not faults, "missing": sorted(faults)})
+    return Response(body, status_code=503 if faults else 200, media_type="application/json")
 
 
 class CacheDefault:

@@ -22,7 +22,7 @@ from cloud.backoff import Backoff
 from cloud.errors import BrokerUnavailable, DatabaseUnavailable, MigrationError
 from cloud.events import Event, Events
 from cloud.ingest.accept import accept
-from cloud.ingest.delivery import Delivery, Outcome
+from cloud.ingest.delivery import Delivery, Outcome, Status
 from cloud.ingest.mqtt import Arrival, Session
 from cloud.settings import Ingest, Settings
 from cloud.storage import migrate
@@ -31,7 +31,7 @@ from cloud.watchdog import Notifier
 from protocols import topics, wire
 from protocols.ack import encode_ack
 from protocols.ids import Lane
-from protocols.time import Clock
+from protocols.time import US_PER_S, Clock
 from protocols.topics import TopicError
 from protocols.wire import WireError
 
@@ -181,7 +181,14 @@ class Worker:
             Delivery(waiting.arrival.payload, waiting.received_us, waiting.arrival.topic)
             for waiting in taken
         ]
+        begun_s = self._clock.monotonic_s()
         outcomes = accept(conn, deliveries, limits=self._settings.ingest, events=self._events)
+        self._events.record(
+            Event.BATCHES_COMMITTED,
+            messages=len(deliveries),
+            duration_s=self._clock.monotonic_s() - begun_s,
+            lag_s=lags(outcomes, self._clock.now_us()),
+        )
         publish_acks(outcomes, session.publish)
         for waiting in taken:
             session.acknowledge(waiting.arrival.mid)
@@ -196,6 +203,16 @@ class Worker:
         while (left_s := until_s - self._clock.monotonic_s()) > 0 and not self._stop.is_set():
             self._notifier.waiting(str(exc))
             self._stop.wait(min(left_s, _WAIT_S))
+
+
+def lags(outcomes: list[Outcome], now_us: int) -> dict[str, float]:
+    """Seconds by lane from the making of the oldest batch that was new until now."""
+    made: dict[str, int] = {}
+    for outcome in outcomes:
+        if outcome.status is Status.STORED and outcome.head is not None:
+            lane = outcome.head.stream.lane.label
+            made[lane] = min(outcome.head.created_us, made.get(lane, outcome.head.created_us))
+    return {lane: max(0.0, (now_us - t_us) / US_PER_S) for lane, t_us in made.items()}
 
 
 def publish_acks(outcomes: list[Outcome], publish: Callable[..., None]) -> None:

@@ -23,9 +23,12 @@ from cloud.errors import DatabaseUnavailable
 from cloud.jobs.leader import leadership, until_lost
 from cloud.jobs.notify import Notifier
 from cloud.jobs.publisher import PlanPublisher
-from cloud.jobs.scheduler import Job, JobRunner
+from cloud.jobs.scheduler import Job, JobRunner, Tally
 from cloud.lighting import jobs as lighting
 from cloud.lighting import signing
+from cloud.metrics.collect import Database, JobTallies, database_check
+from cloud.metrics.registry import Metrics
+from cloud.metrics.server import serving
 from cloud.rollups import jobs as rollups
 from cloud.settings import Settings
 from cloud.storage import editions
@@ -52,14 +55,19 @@ async def serve(
     *,
     clock: Clock | None = None,
     notifier: Notifier | None = None,
+    tallies: dict[str, Tally] | None = None,
 ) -> None:
-    """Work while this process holds the lock, stand by while another one does, until `stop`."""
+    """Work while this process holds the lock, stand by while another one does, until `stop`.
+
+    `tallies` shows, to the metrics, what became of the jobs' runs while they are run here.
+    """
+    tallies = {} if tallies is None else tallies
     clock, notifier = clock or SystemClock(), notifier or Notifier()
     retry_s = FIRST_RETRY_S
     notifier.ready()
     while not stop.is_set():
         try:
-            worked = await _one_term(settings, stop, clock, notifier)
+            worked = await _one_term(settings, stop, clock, notifier, tallies)
             retry_s = FIRST_RETRY_S
             pause_s = 0.0 if worked else STANDBY_S
         except DatabaseUnavailable as exc:
@@ -91,7 +99,11 @@ def all_jobs(
 
 
 async def _one_term(
-    settings: Settings, stop: asyncio.Event, clock: Clock, notifier: Notifier
+    settings: Settings,
+    stop: asyncio.Event,
+    clock: Clock,
+    notifier: Notifier,
+    tallies: dict[str, Tally],
 ) -> bool:
     """Work until `stop` or until the lock is lost; False if another process holds it."""
     async with AsyncExitStack() as stack:
@@ -103,6 +115,8 @@ async def _one_term(
         publisher = stack.enter_context(PlanPublisher(settings.broker).running())
         runner = JobRunner(all_jobs(settings, pool, clock, publisher), clock)
         await stack.enter_async_context(runner.running())
+        tallies.update(runner.tallies)
+        stack.callback(tallies.clear)
         log.info("jobs_started jobs=%s", ",".join(sorted(runner.tallies)))
         notifier.status(f"running {len(runner.tallies)} jobs")
         lost = await until_lost(lock, stop)
@@ -142,12 +156,24 @@ async def _make_partitions(settings: Settings, clock: Clock) -> str:
 
 async def _until_signal(settings: Settings) -> None:
     stop, notifier = asyncio.Event(), Notifier()
+    tallies: dict[str, Tally] = {}
+    metrics = measured(Metrics("jobs"), settings, tallies)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_feed_watchdog(notifier, stop), name="watchdog")
-        tasks.create_task(serve(settings, stop, notifier=notifier), name="jobs")
+    with serving(metrics, settings.metrics.host, settings.metrics.port_of("jobs")):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_feed_watchdog(notifier, stop), name="watchdog")
+            work = serve(settings, stop, notifier=notifier, tallies=tallies)
+            tasks.create_task(work, name="jobs")
+
+
+def measured(metrics: Metrics, settings: Settings, tallies: dict[str, Tally]) -> Metrics:
+    """Add what the jobs role tells: its jobs, the database, and ready while that answers."""
+    metrics.register(JobTallies(lambda: tallies))
+    metrics.register(Database(settings, SystemClock()))
+    metrics.readiness.check("database", database_check(settings, SystemClock()))
+    return metrics
 
 
 async def _feed_watchdog(notifier: Notifier, stop: asyncio.Event) -> None:

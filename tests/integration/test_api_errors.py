@@ -99,7 +99,11 @@ async def test_with_the_database_away_the_api_starts_and_answers_503(unused_port
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-            answer = await client.get("/healthz")
+            assert (await client.get("/healthz")).status_code == 204
+            ready = await client.get("/readyz")
+            answer = await client.get("/api/v1/waits")
+    assert ready.status_code == 503
+    assert ready.json() == {"ready": False, "missing": ["database"]}
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     assert answer.json()["type"] == "urn:eclor:problem:unavailable"
@@ -110,6 +114,8 @@ async def test_health_is_public_and_says_nothing_more(migrated_database_url: str
     async with api(migrated_database_url) as client:
         answer = await client.get("http://api/healthz")
         assert (answer.status_code, answer.content) == (204, b"")
+        answer = await client.get("http://api/readyz")
+        assert (answer.status_code, answer.json()) == (200, {"ready": True, "missing": []})
 
 
 @pytest.mark.database

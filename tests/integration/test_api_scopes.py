@@ -22,6 +22,7 @@ from tests.integration.api_world import DOCUMENT, api, bearer, make_key, world
 
 PUBLIC = {
     ("GET", "/healthz"),
+    ("GET", "/readyz"),
     ("GET", "/api/v1/facilities"),
     ("GET", "/api/v1/facilities/{facility}/wait"),
     ("GET", "/api/v1/waits"),

@@ -1,0 +1,1 @@
+"""What the roles tell about themselves: Prometheus metrics, liveness and readiness."""

@@ -1,0 +1,41 @@
+-- One statement a metric; the last column is the number, those before it are the labels.
+
+-- name: eclor_database_size_bytes
+select pg_database_size(current_database())::float8;
+
+-- name: eclor_gateways
+select state, count(*)::float8
+from (select 'known' as state from gateway
+      union all
+      select 'silent' from gateway g
+      where not exists (select from stream s where s.gateway_id = g.gateway_id
+                          and s.updated_at > now() - interval '15 minutes')) g
+group by state;
+
+-- name: eclor_streams_incomplete
+-- A stream lacks a batch in its middle when what it received is more than one range from 1 on.
+select count(*)::float8 from stream
+where not isempty(received)
+  and (lower(received) > 1 or range_merge(received)::int8multirange <> received);
+
+-- name: eclor_ingest_silence_seconds
+select extract(epoch from now() - max(received_at))::float8 from batch_ledger;
+
+-- name: eclor_quarantine_deliveries
+select reason, count(*)::float8 from quarantine group by reason;
+
+-- name: eclor_quarantine_refused
+select reason, sum(refused)::float8 from quarantine_refused group by reason;
+
+-- name: eclor_rollup_backlog_marks
+select count(*)::float8 from rollup_dirty;
+
+-- name: eclor_rollup_backlog_seconds
+select extract(epoch from now() - min(hour))::float8 from rollup_dirty;
+
+-- name: eclor_wait_estimate_age_seconds
+select extract(epoch from now() - max(t))::float8 from wait_estimate;
+
+-- name: eclor_plan_left_seconds
+select extract(epoch from min(valid_until) - now())::float8
+from (select max(valid_until) as valid_until from lighting_plan group by gateway_id) p;
