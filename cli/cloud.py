@@ -262,6 +262,85 @@ def rewind(
     click.echo(f"{len(asked)} streams asked", err=True)
 
 
+_PROGRAMS = click.option(
+    "--programs",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of pg_dump and pg_restore.  [default: the PATH]",
+)
+
+
+@cloud.command()
+@_common
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_PROGRAMS
+@_JSON
+def backup(
+    *, config: Path | None, verbose: bool, file: Path, programs: Path | None, as_json: bool
+) -> None:
+    """Write the whole database into FILE, by pg_dump, while everything runs on.
+
+    Beside it stands FILE.json, a note of versions that a restore checks: keep the two together.
+
+    \b
+    Example:
+      eclor cloud backup /var/backups/eclor-$(date +%F).dump
+    """
+    from cloud.backup.service import back_up
+
+    settings = _settings(config, verbose=verbose)
+    made = _run(lambda: back_up(settings.database, file, directory=programs))
+    if as_json:
+        note = {"edition": made.note.edition, "migration": made.note.migration}
+        click.echo(json.dumps({"file": str(made.path), "bytes": made.size_bytes, **note}))
+    else:
+        click.echo(f"{made.path}: {made.size_bytes:,} bytes, migration {made.note.migration:04d}")
+
+
+@cloud.command()
+@_common
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--replace", is_flag=True, help="Delete everything in the database first.")
+@click.option("--no-rewind", is_flag=True, help="Do not ask gateways to send again.")
+@_PROGRAMS
+@_JSON
+def restore(
+    *,
+    config: Path | None,
+    verbose: bool,
+    file: Path,
+    replace: bool,
+    no_rewind: bool,
+    programs: Path | None,
+    as_json: bool,
+) -> None:
+    """Fill an empty database from FILE, and ask the gateways for what came after it.
+
+    Stop the roles first. Migrations that this program has and FILE lacks are applied on top.
+
+    \b
+    Example:
+      createdb --owner eclor eclor2
+      ECLOR_DATABASE_URL=postgresql://eclor@localhost/eclor2 eclor cloud restore eclor.dump
+    """
+    from cloud.backup.service import restore as bring_back
+
+    settings = _settings(config, verbose=verbose)
+    done = _run(
+        lambda: bring_back(
+            settings.database, file, directory=programs, replace=replace, ask_again=not no_rewind
+        )
+    )
+    if as_json:
+        shown = {"migrations": done.migrations, "streams_asked": len(done.asked)}
+        click.echo(json.dumps({"file": str(file)} | shown))
+        return
+    for label in done.migrations:
+        click.echo(f"applied {label}")
+    click.echo(f"restored; {len(done.asked)} streams are asked to send again what came later")
+    if done.archive.note is None:
+        click.echo(f"there was no note {file}.json: its versions were not checked", err=True)
+
+
 def _show(diagnosis: Diagnosis) -> None:
     timescale = diagnosis.timescaledb
     licence = f" ({diagnosis.licence})" if diagnosis.licence else ""

@@ -5,6 +5,7 @@ CloudError
 |  +- DatabaseUnavailable
 |  +- BrokerUnavailable
 +- SettingsError             the user's configuration; carries every fault
++- BackupError               a backup or restore cannot be made
 +- MigrationError            the database and this program do not fit together
 +- BrokerRefused             the broker is there and says no; repeating does not help
 +- UnknownGateway            a command names a gateway that the registry does not have
@@ -41,6 +42,10 @@ class MigrationError(CloudError):
 
 class UnknownGateway(CloudError):  # noqa: N818 - stands beside AddressTaken
     """There is no gateway of the name that was given."""
+
+
+class BackupError(CloudError):
+    """A backup or a restore cannot be made; the message says why and what to do."""
 
 
 class AddressTaken(CloudError):  # noqa: N818 - stands beside BrokerRefused
