@@ -2,24 +2,18 @@
 
 import click
 
-from cli.figures import list_measurements, run_measurement
+from cli.figures import Measurements, list_measurements
 
 
-@click.command(name="bench")
-@click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print name, context and figures as JSON.")
-@click.option(
-    "--assert", "check", is_flag=True, help="Exit 1 where a figure misses benchmarks/bars.toml."
-)
-@click.option("--save", is_flag=True, help="Store the run for docs/figures.md.")
-def bench(name: str | None, *, as_json: bool, check: bool, save: bool) -> None:
-    """Measure speed and size; without NAME, list what can be measured.
+@click.group(name="bench", cls=Measurements, group="bench", invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.pass_context
+def bench(ctx: click.Context, *, as_json: bool) -> None:
+    """Measure speed and size; without a name, list what can be measured.
 
     \b
     Example:
       eclor bench wire --json --assert
     """
-    if name is None:
+    if ctx.invoked_subcommand is None:
         list_measurements("bench", as_json=as_json)
-    else:
-        run_measurement("bench", name, as_json=as_json, check=check, save=save)

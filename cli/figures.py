@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -22,6 +22,55 @@ class NoCheckoutError(click.ClickException):
             "the measurements come with the source, not with the installed package: "
             "run this from a checkout of Eclor, after `make .venv`"
         )
+
+
+class Measurements(click.Group):
+    """A group whose commands are the measurements, each with the options it asks for."""
+
+    def __init__(self, *arguments: Any, group: Group, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._group = group
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        _require_checkout()
+        from benchmarks.harness import catalogue
+
+        return list(catalogue(self._group))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = option_parameters(self._group, cmd_name)
+
+        def measure_one(*, as_json: bool, check: bool, save: bool, **options: object) -> None:
+            run_measurement(
+                self._group, cmd_name, as_json=as_json, check=check, save=save, **options
+            )
+
+        return click.Command(
+            cmd_name,
+            callback=measure_one,
+            params=[*own, *_common()],
+            help=summary_of(self._group, cmd_name),
+            epilog=f"Example: eclor {self._group} {cmd_name} {_example(own)}--json",
+        )
+
+
+def _common() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--json", "as_json"], is_flag=True, help="Print name, context and figures as JSON."
+        ),
+        click.Option(
+            ["--assert", "check"],
+            is_flag=True,
+            help="Exit 1 where a figure misses benchmarks/bars.toml.",
+        ),
+        click.Option(["--save"], is_flag=True, help="Store the run for docs/figures.md."),
+    ]
+
+
+def _example(own: list[click.Parameter]) -> str:
+    needed = [parameter.opts[0] for parameter in own if parameter.required]
+    return "".join(f"{option} {option.removeprefix('--').upper()} " for option in needed)
 
 
 def list_measurements(group: Group, *, as_json: bool) -> None:

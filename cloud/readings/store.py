@@ -38,6 +38,22 @@ async def latest(
     limit: int,
 ) -> list[Row]:
     """The newest row of each device, by gateway, device and point, beyond `after`."""
+    query, parameters = latest_statement(
+        kind, territory=territory, gateway=gateway, after=after, limit=limit
+    )
+    found = await (await conn.execute(query, parameters)).fetchall()
+    return [_row(gateway, device, point, rest) for gateway, device, point, *rest in found]
+
+
+def latest_statement(
+    kind: Kind,
+    *,
+    territory: str | None,
+    gateway: str | None,
+    after: tuple[str, str, str] | None,
+    limit: int,
+) -> tuple[sql.Composed, dict[str, object]]:
+    """What `latest` asks, and its parameters."""
     table = TABLES[kind]
     sample = kind is Kind.SAMPLE
     query = sql.SQL(_SQL["latest"]).format(
@@ -48,7 +64,7 @@ async def latest(
         columns=_columns(source(kind, Resolution.RAW), of="r"),
     )
     gateway_after, device_after, point_after = after or (None, None, None)
-    parameters = {
+    return query, {
         "territory": territory,
         "gateway": gateway,
         "after_gateway": gateway_after,
@@ -56,8 +72,6 @@ async def latest(
         "after_point": point_after,
         "limit": limit,
     }
-    found = await (await conn.execute(query, parameters)).fetchall()
-    return [_row(gateway, device, point, rest) for gateway, device, point, *rest in found]
 
 
 async def readings(

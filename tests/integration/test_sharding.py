@@ -78,7 +78,9 @@ def territories_of(conn: psycopg.Connection, table: str, key: str) -> set[str]:
         key = {"series_id": "device_id", "device_id": "gateway_id", "group_id": "gateway_id"}.get(
             key, {"facility_id": "site_id", "gateway_id": "site_id"}.get(key, "territory_id")
         )
-    slugs: dict[int, str] = dict(conn.execute("select territory_id, slug from territory").fetchall())
+    slugs: dict[int, str] = dict(
+        conn.execute("select territory_id, slug from territory").fetchall()
+    )
     return {slugs[value] for value in keys if value is not None}
 
 
@@ -99,7 +101,7 @@ async def two_territories(migrated_database_url: str) -> str:
         rollups.catch_up(conn)
         conn.execute(
             "insert into wait_estimate (facility_id, t, status, basis, situation)"
-            " select facility_id, now(), 'known', 'counts', 'open' from facility"
+            " select facility_id, now(), 'open', 'measured', 'B' from facility"
         )
         conn.execute(
             "insert into lighting_plan select name, gateway_id, now(), now(),"
