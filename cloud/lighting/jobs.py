@@ -6,11 +6,15 @@ from psycopg_pool import AsyncConnectionPool
 
 from cloud.jobs.publisher import PlanPublisher
 from cloud.jobs.scheduler import Job
-from cloud.lighting import service, store
+from cloud.lighting import orders, service, store
 from cloud.lighting.signing import PlanSigner
-from protocols.time import Clock
+from protocols.time import US_PER_S, Clock, to_datetime
 
 PUBLISH_EVERY_S = 15.0
+CHANGES_EVERY_S = 10.0
+CHANGES_OVERLAP_US = 60 * US_PER_S
+"""A change is looked for that much further back: its transaction may have ended later than it
+says."""
 DAY_S = 86_400.0
 
 
@@ -29,6 +33,21 @@ def jobs(
             issued = await service.issue_plans(conn, clock.now_us(), signer)
         return f"issued:{len(issued)}"
 
+    considered = clock.now_us()
+
+    async def plan_changes() -> str:
+        """What somebody has just decided does not wait for the next round."""
+        nonlocal considered
+        now_us = clock.now_us()
+        async with pool.connection() as conn:
+            since = to_datetime(considered - CHANGES_OVERLAP_US)
+            changed = await orders.changed_gateways(conn, since)
+            issued = (
+                await service.issue_plans(conn, now_us, signer, only=changed) if changed else []
+            )
+        considered = now_us
+        return f"issued:{len(issued)}"
+
     async def publish() -> str:
         async with pool.connection() as conn:
             plans = await store.latest_plans(conn)
@@ -40,6 +59,7 @@ def jobs(
 
     return [
         Job("lighting-plan", plan_interval_s, plan),
+        Job("lighting-changes", min(CHANGES_EVERY_S, plan_interval_s), plan_changes),
         Job("lighting-publish", min(PUBLISH_EVERY_S, plan_interval_s), publish),
         Job("lighting-forget", DAY_S, forget),
     ]

@@ -102,6 +102,11 @@ def selected(norm: Norm, family: str, parameters: Mapping[str, str], volume: Vol
     return Selected(f"{family}{number}", terms)
 
 
+def equivalent_conflict_class(norm: Norm, road_class: str) -> str:
+    """The C class of a conflict area along a road of an M class (CEN/TR 13201-1, table 2)."""
+    return norm.conflict.get(road_class, road_class)
+
+
 def _check_names(tables: Mapping[str, object], given: Mapping[str, str]) -> None:
     if missing := sorted(tables.keys() - given.keys()):
         raise NormError(f"parameters: {', '.join(missing)} is missing")

@@ -44,6 +44,10 @@ class PowerCurve:
         return self.idle_w + (self.full_w - self.idle_w) * level_pct / 100
 
 
+DEFAULT_LAMP = PowerCurve(IDLE_SHARE * 60.0, 60.0)
+"""A luminaire of 60 W: what groups are planned with until somebody says what hangs there."""
+
+
 def declared(rated_w: float) -> PowerCurve:
     """The curve of a lamp of which only the rated power is known."""
     return PowerCurve(IDLE_SHARE * rated_w, rated_w)

@@ -4,7 +4,7 @@
 select g.group_id, g.slug, g.name, t.slug as territory, t.time_zone, w.gateway_id,
        w.name as gateway, s.latitude, s.longitude, g.rated_power_w, g.baseline_power_w,
        g.baseline_name, g.normal_level_pct, g.reduced_levels, g.counter_device_id,
-       g.capacity_per_h, g.switch_elevation_deg,
+       g.capacity_per_h, g.switch_elevation_deg, (now() at time zone t.time_zone)::date as today,
        array(select d.name from lighting_group_member m join device d using (device_id)
              where m.group_id = g.group_id order by d.name) as devices,
        array(select m.device_id from lighting_group_member m
@@ -114,3 +114,104 @@ select night::int4, device_id, min(read_at) as first_at, max(read_at) as last_at
                          when now_wh < then_wh then now_wh end), 0)::float8 as energy_wh,
        count(*) filter (where now_wh < then_wh)::int4 as resets
 from step group by night, device_id order by night, device_id;
+
+-- name: segments
+select group_id, settings from lighting_segment;
+
+-- name: put_segment
+insert into lighting_segment (group_id, settings, changed_at, changed_by)
+values (%(group_id)s, %(settings)s, %(now)s, %(actor)s)
+on conflict (group_id) do update set settings = excluded.settings,
+    changed_at = excluded.changed_at, changed_by = excluded.changed_by;
+
+-- name: rules
+-- Rules in force at or after an instant; a rule that was ended stays as evidence.
+select group_id, rule_id, kind, start_time, end_time, weekdays, first_day, last_day, decided_by,
+       decided_on, reference
+from lighting_rule
+where group_id = any(%(groups)s) and ended_at is null
+order by rule_id;
+
+-- name: insert_rule
+insert into lighting_rule (group_id, kind, start_time, end_time, weekdays, first_day, last_day,
+                           decided_by, decided_on, reference, changed_at)
+values (%(group_id)s, %(kind)s, %(start)s, %(end)s, %(weekdays)s, %(first_day)s, %(last_day)s,
+        %(decided_by)s, %(decided_on)s, %(reference)s, %(now)s)
+returning rule_id;
+
+-- name: end_rule
+update lighting_rule set ended_at = %(now)s, changed_at = %(now)s
+where rule_id = %(rule_id)s and group_id = %(group_id)s and ended_at is null
+returning rule_id;
+
+-- name: overrides
+select group_id, override_id, from_at, until_at, level_pct, priority, reason, created_by, ended_by
+from lighting_override
+where group_id = any(%(groups)s) and until_at > %(since)s and from_at < %(until)s
+order by from_at, override_id;
+
+-- name: insert_override
+insert into lighting_override (group_id, from_at, until_at, level_pct, priority, reason,
+                               created_by, changed_at)
+values (%(group_id)s, %(from_at)s, %(until_at)s, %(level_pct)s, %(priority)s, %(reason)s,
+        %(actor)s, %(now)s)
+returning override_id;
+
+-- name: end_override
+-- One that has begun ends now and stays as evidence; one that has not is as short as can be.
+update lighting_override
+set until_at = greatest(%(now)s, from_at + interval '1 microsecond'), ended_by = %(actor)s,
+    changed_at = %(now)s
+where override_id = %(override_id)s and group_id = %(group_id)s and until_at > %(now)s
+returning override_id;
+
+-- name: decisions
+-- The hour-ahead decision where there is one, else the night-ahead.
+select distinct on (group_id, hour) group_id, hour, lower, ahead
+from lighting_decision
+where group_id = any(%(groups)s) and hour >= %(since)s and hour < %(until)s
+order by group_id, hour, ahead;
+
+-- name: put_decision
+-- A decision for a whole night is made once; one for the coming hour replaces its own.
+insert into lighting_decision (group_id, hour, ahead, lower, decided_at)
+values (%(group_id)s, %(hour)s, %(ahead)s, %(lower)s, %(now)s)
+on conflict (group_id, hour, ahead) do update
+    set lower = excluded.lower, decided_at = excluded.decided_at;
+
+-- name: raises
+select group_id, from_at, until_at, lower, bound_per_h from lighting_raise
+where group_id = any(%(groups)s) and until_at > %(since)s and from_at < %(until)s
+order by from_at;
+
+-- name: put_raise
+insert into lighting_raise (group_id, from_at, until_at, lower, bound_per_h, changed_at)
+values (%(group_id)s, %(from_at)s, %(until_at)s, %(lower)s, %(bound_per_h)s, %(now)s)
+on conflict (group_id, from_at) do update
+    set until_at = greatest(lighting_raise.until_at, excluded.until_at),
+        lower = least(lighting_raise.lower, excluded.lower),
+        bound_per_h = greatest(lighting_raise.bound_per_h, excluded.bound_per_h),
+        changed_at = excluded.changed_at;
+
+-- name: changed_gateways
+-- Gateways of groups for which somebody or something decided since an instant.
+select distinct g.gateway_id
+from (select group_id from lighting_segment where changed_at > %(since)s
+      union all select group_id from lighting_rule where changed_at > %(since)s
+      union all select group_id from lighting_override where changed_at > %(since)s
+      union all select group_id from lighting_raise where changed_at > %(since)s
+      union all select group_id from lighting_decision where decided_at > %(since)s) c
+join lighting_group g using (group_id);
+
+-- name: insert_explanation
+insert into lighting_explanation (plan_id, group_id, why)
+values (%(plan_id)s, %(group_id)s, %(why)s)
+on conflict (plan_id, group_id) do nothing;
+
+-- name: explanation
+-- Why the plan in force at an instant has its levels: the last one issued before it.
+select p.plan_id, e.why
+from lighting_explanation e
+join lighting_plan p using (plan_id)
+where e.group_id = %(group_id)s and p.issued_at <= %(at)s
+order by p.issued_at desc, p.plan_id desc limit 1;

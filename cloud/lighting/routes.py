@@ -5,7 +5,6 @@ A group is named by its slug, or by `territory.slug` where two territories use t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -15,14 +14,16 @@ from pydantic import BaseModel, Field
 from cloud.api.auth import Principal, Scope, require
 from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
-from cloud.api.problems import Problem, not_found, openapi_responses
-from cloud.lighting import service, store
+from cloud.api.problems import Problem, openapi_responses
+from cloud.lighting import order_routes, service, store
 from cloud.lighting.energy import NightEnergy
+from cloud.lighting.lookup import find
 from cloud.lighting.store import GroupRecord, GroupState, IssuedPlan
 from protocols.plan import GroupPlan
 from protocols.time import to_datetime
 
 router = APIRouter(prefix="/lighting", tags=["lighting"])
+router.include_router(order_routes.router)
 
 Reader = Annotated[Principal, require(Scope.READ)]
 ERRORS = openapi_responses(401, 403, 404, 409, 422)
@@ -127,7 +128,7 @@ async def read_group(
     request: Request, group: str, who: Reader, conn: Connection, clock: Now
 ) -> Response:
     """One group, with its present level and power."""
-    record = _find(await store.groups(conn), group, who)
+    record = find(await store.groups(conn), group, who)
     states = await service.states(conn, clock.now_us())
     return tagged(request, _group(record, states.get(record.group_id)))
 
@@ -135,7 +136,7 @@ async def read_group(
 @router.get("/groups/{group}/plan", response_model=PlanForm, responses=ERRORS)
 async def read_plan(request: Request, group: str, who: Reader, conn: Connection) -> Response:
     """What is ordered for the group: its levels, one entry at each change."""
-    record = _find(await store.groups(conn), group, who)
+    record = find(await store.groups(conn), group, who)
     issued = await store.latest_plan(conn, record.gateway_id)
     part = next((p for p in issued.plan.groups if p.group == record.slug), None) if issued else None
     if issued is None or part is None:
@@ -153,7 +154,7 @@ async def read_energy(
     nights: Annotated[int, Query(ge=1, le=MAX_NIGHTS, description="How many, to this one")] = 7,
 ) -> Response:
     """Energy a night against the declared baseline, whose name stands beside every figure."""
-    record = _find(await store.groups(conn), group, who)
+    record = find(await store.groups(conn), group, who)
     found = await service.energy(conn, record, last_nights=nights, now_us=clock.now_us())
     body = {
         "group": record.slug,
@@ -161,17 +162,6 @@ async def read_energy(
         "nights": [_night(one) for one in found],
     }
     return tagged(request, body)
-
-
-def _find(records: Sequence[GroupRecord], name: str, who: Principal) -> GroupRecord:
-    seen = [record for record in records if who.sees(record.territory)]
-    found = [r for r in seen if name in (r.slug, f"{r.territory}.{r.slug}")]
-    if not found:
-        raise not_found("lighting group", name)
-    if len(found) > 1:
-        remedy = f"write territory.group, for example {found[0].territory}.{name}"
-        raise Problem(409, "ambiguous", f"{len(found)} groups are called {name!r}; {remedy}")
-    return found[0]
 
 
 def _group(record: GroupRecord, state: GroupState | None) -> dict[str, Any]:

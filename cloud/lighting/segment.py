@@ -135,11 +135,6 @@ def constant_output(depreciation: Depreciation | None, *, on: date) -> float:
     return min(depreciation.end_share / left, 1.0)
 
 
-def equivalent_conflict_class(norm: Norm, road_class: str) -> str:
-    """The C class of a conflict area along a road of an M class (CEN/TR 13201-1, table 2)."""
-    return norm.conflict.get(road_class, road_class)
-
-
 def installed_density(segment: Segment) -> tuple[float, float] | None:
     """Installed flux density and its French limit, lm/m2; None where either size is not known.
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 
 from psycopg import AsyncConnection
 
-from cloud.lighting import store
+from cloud.lighting import orders, store
+from cloud.lighting.demand import Demands
 from cloud.lighting.energy import Meter, NightEnergy, NightSpan, night_energy
 from cloud.lighting.model import (
     Validity,
     gateway_plan,
-    group_plan,
     last_noon,
     nights,
     same_orders,
     validity,
 )
+from cloud.lighting.planner import Explained, Wanted, plan_groups
 from cloud.lighting.signing import PlanSigner
 from cloud.lighting.store import GroupRecord, GroupState, TrendPoint
 from cloud.lighting.traffic import HISTORY_DAYS, TrafficBounds, bounds, without_counter
@@ -37,41 +39,90 @@ TREND_SAMPLE = 8
 KEEP_PLANS_DAYS = 365
 
 
-async def issue_plans(conn: AsyncConnection, now_us: TimeUs, signer: PlanSigner) -> list[GatewayId]:
+async def issue_plans(
+    conn: AsyncConnection,
+    now_us: TimeUs,
+    signer: PlanSigner,
+    *,
+    only: Collection[int] | None = None,
+) -> list[GatewayId]:
     """Make the plan of every gateway and store it where its orders or the key that signs them
-    changed; who got a new one.
+    changed; who got a new one. `only`: keys of the gateways to look at, None for all.
 
     One transaction a gateway: a fault in one does not hold back the light of the others.
     """
     issued = []
     records = sorted(await store.groups(conn), key=lambda record: record.gateway_id)
     for gateway_id, members in groupby(records, key=lambda record: record.gateway_id):
+        if only is not None and gateway_id not in only:
+            continue
         async with conn.transaction():
-            plan = await make_plan(conn, list(members), now_us)
+            made = await make_plan(conn, list(members), now_us)
             before = await store.latest_plan(conn, gateway_id)
-            if before and before.key_id == signer.key_id and same_orders(before.plan, plan):
+            if before and before.key_id == signer.key_id and same_orders(before.plan, made.plan):
                 continue
-            document = signer.sealed(encode_plan(plan))
-            await store.insert_plan(conn, gateway_id, plan, document)
-        issued.append(plan.gateway)
-        log.info("plan_issued gateway_id=%s plan_id=%s", plan.gateway, plan.plan_id)
+            await _keep(conn, gateway_id, made, signer)
+        issued.append(made.plan.gateway)
+        log.info("plan_issued gateway_id=%s plan_id=%s", made.plan.gateway, made.plan.plan_id)
     return issued
 
 
-async def make_plan(conn: AsyncConnection, records: Sequence[GroupRecord], now_us: TimeUs) -> Plan:
+@dataclass(frozen=True, slots=True)
+class MadePlan:
+    """The plan of a gateway, and by group key why it is as it is."""
+
+    plan: Plan
+    why: Mapping[int, tuple[Explained, ...]]
+
+
+async def make_plan(
+    conn: AsyncConnection, records: Sequence[GroupRecord], now_us: TimeUs
+) -> MadePlan:
     """The plan of one gateway: `records` are all of its groups, at least one.
 
-    Counts are cut at the start of validity (the last noon), so that the plan stays the same all
-    day and cannot see what it is judged by.
+    The bounds come from counts that are cut at the start of validity (the last noon), so that they
+    stay the same all day and cannot see what they are judged by.
     """
     first = records[0]
     valid = validity(now_us, first.place.zone)
-    parts = [
-        group_plan(record.group, await _bounds(conn, record, valid, now_us), record.place, valid)
+    lit = [record for record in records if record.group.devices]
+    wanted = await _wanted(conn, lit, valid, now_us)
+    planned = plan_groups(wanted, first.place, valid, first.norm)
+    parts = [one.part for one in planned]
+    plan = gateway_plan(first.gateway, parts, place=first.place, valid=valid, now_us=now_us)
+    why = {record.group_id: one.why for record, one in zip(lit, planned, strict=True)}
+    return MadePlan(plan, why)
+
+
+async def _wanted(
+    conn: AsyncConnection, records: Sequence[GroupRecord], valid: Validity, now_us: TimeUs
+) -> list[Wanted]:
+    keys = [record.group_id for record in records]
+    since, until = to_datetime(valid.from_us), to_datetime(valid.until_us)
+    rules = await orders.rules(conn, keys)
+    overrides = await orders.overrides(conn, keys, since=since, until=until)
+    decisions = await orders.decisions(conn, keys, since=since, until=until)
+    raises = await orders.raises(conn, keys, since=since, until=until)
+    return [
+        Wanted(
+            Demands(
+                record.group,
+                await _bounds(conn, record, valid, now_us),
+                decisions.get(record.group_id, {}),
+                raises.get(record.group_id, []),
+            ),
+            rules.get(record.group_id, []),
+            tuple(one.override for one in overrides.get(record.group_id, [])),
+        )
         for record in records
-        if record.group.devices
     ]
-    return gateway_plan(first.gateway, parts, place=first.place, valid=valid, now_us=now_us)
+
+
+async def _keep(conn: AsyncConnection, gateway_id: int, made: MadePlan, signer: PlanSigner) -> None:
+    document = signer.sealed(encode_plan(made.plan))
+    await store.insert_plan(conn, gateway_id, made.plan, document)
+    for group_id, why in made.why.items():
+        await orders.keep_explanation(conn, made.plan.plan_id, group_id, why)
 
 
 async def drop_old_plans(conn: AsyncConnection, now_us: TimeUs) -> int:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
+from cloud.lighting import orders
 from cloud.lighting.energy import Baseline, CounterSpan, Meter
 from cloud.lighting.model import DEFAULT_FACTORS, Group, Place
+from cloud.lighting.norm import DEFAULT, Norm, load
+from cloud.lighting.power import declared
+from cloud.lighting.segment import Segment, requirements
 from cloud.lighting.traffic import HourCount
 from cloud.storage import queries
 from protocols import signed
@@ -43,6 +47,12 @@ class GroupRecord:
     lamp_ids: tuple[int, ...]
     feeder_ids: tuple[int, ...]
     """The feeder meters that measure this group and nothing else; empty where there are none."""
+    segment: Segment | None = None
+
+    @property
+    def norm(self) -> Norm:
+        """The tables by which its road is described, the European ones where none are named."""
+        return load(self.segment.norm if self.segment else DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +89,10 @@ class IssuedPlan:
 
 
 async def groups(conn: AsyncConnection) -> list[GroupRecord]:
-    """All lighting groups, by territory and name."""
-    return [_group_record(row) for row in await _rows(conn, "groups", {})]
+    """All lighting groups with what is known of their roads, by territory and name."""
+    segments = await orders.segments(conn)
+    rows = await _rows(conn, "groups", {})
+    return [_group_record(row, segments.get(row["group_id"])) for row in rows]
 
 
 async def hour_counts(
@@ -195,7 +207,18 @@ def factors(reduced_levels: object) -> tuple[float, float, float]:
     return shares[0], shares[1], shares[2]
 
 
-def _group_record(row: Row) -> GroupRecord:
+def _group_record(row: Row, segment: Segment | None) -> GroupRecord:
+    lamps = len(row["device_ids"])
+    group = Group(
+        group=GroupId(row["slug"]),
+        devices=tuple(DeviceId(name) for name in row["devices"]),
+        switch_elevation_deg=row["switch_elevation_deg"],
+        normal_level_pct=row["normal_level_pct"],
+        factors=factors(row["reduced_levels"]),
+        capacity_per_h=row["capacity_per_h"],
+        lamp=declared(row["rated_power_w"]),
+        baseline_w=row["baseline_power_w"] * lamps,
+    )
     return GroupRecord(
         group_id=row["group_id"],
         slug=row["slug"],
@@ -204,24 +227,34 @@ def _group_record(row: Row) -> GroupRecord:
         gateway_id=row["gateway_id"],
         gateway=GatewayId(row["gateway"]),
         place=Place(row["latitude"], row["longitude"], ZoneInfo(row["time_zone"])),
-        group=Group(
-            group=GroupId(row["slug"]),
-            devices=tuple(DeviceId(name) for name in row["devices"]),
-            switch_elevation_deg=row["switch_elevation_deg"],
-            normal_level_pct=row["normal_level_pct"],
-            factors=factors(row["reduced_levels"]),
-            capacity_per_h=row["capacity_per_h"],
-        ),
+        group=group if segment is None else described(group, segment, on=row["today"]),
         rated_power_w=row["rated_power_w"],
         baseline=Baseline(
             name=row["baseline_name"],
             power_w=row["baseline_power_w"],
-            lamps=len(row["device_ids"]),
+            lamps=lamps,
             angle_deg=row["switch_elevation_deg"],
         ),
         counter_device_id=row["counter_device_id"],
         lamp_ids=tuple(row["device_ids"]),
         feeder_ids=tuple(row["feeder_ids"]) if row["single_group"] else (),
+        segment=segment,
+    )
+
+
+def described(group: Group, segment: Segment, *, on: date) -> Group:
+    """The group with levels, thresholds and classes that follow from its road."""
+    found = requirements(segment, on=on)
+    normal, *_ = levels = [requirement.level_pct for requirement in found]
+    high, low = load(segment.norm).volume["multilane" if segment.multilane else "two_lane"]
+    conflict = segment.conflict_of
+    return replace(
+        group,
+        normal_level_pct=normal,
+        factors=(1.0, levels[1] / normal, levels[2] / normal),
+        thresholds=(high, low),
+        classes=(found[0].selected, found[1].selected, found[2].selected),
+        conflict_of=None if conflict is None else GroupId(conflict),
     )
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from cloud.lighting.energy import MIN_COVERAGE_PCT, NightEnergy
-from cloud.lighting.model import SLOT_US, dark_intervals
+from cloud.lighting.model import dark_intervals
 from cloud.lighting.service import TREND_HOURS, TREND_SAMPLE
+from cloud.lighting.slots import SLOT_US
 from cloud.lighting.store import GroupRecord, GroupState, TrendPoint
 from cloud.portal import sparkline
 from cloud.portal.snapshot import Snapshot

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from protocols.ids import DeviceId, Epoch, GatewayId, Lane
 from protocols.quantities import Kind
 from protocols.time import TimeUs, from_datetime, to_datetime
 from tests.integration.api_world import DOCUMENT, api, bearer, make_key, world
+from tests.lighting_cases import RULE, SEGMENT
 
 PUBLIC = {
     ("GET", "/healthz"),
@@ -37,6 +38,8 @@ NAMES = {
     "group": "rue-du-centre",
     "facility": "recyclerie-nord",
     "key_id": "000000000000",
+    "rule": "1",
+    "override": "1",
 }
 LATE = {
     # Asked of objects that the world's document has but nothing else needs; or that lack by nature.
@@ -45,8 +48,16 @@ LATE = {
     ("DELETE", "/api/v1/gateways/{gateway}"): 409,
     ("DELETE", "/api/v1/keys/{key_id}"): 404,
     ("GET", "/api/v1/lighting/groups/{group}/plan"): 404,
+    ("GET", "/api/v1/lighting/groups/{group}/explanation"): 404,
+    ("GET", "/api/v1/lighting/groups/{group}/segment"): 404,
 }
 """Where the right scope is let in but the object says no: the status it says it with."""
+
+
+def _deleting_last(operation: "Operation") -> tuple[bool, bool, int]:
+    """What belongs to an object is deleted before the object."""
+    registry = operation.path.startswith(("/api/v1/territories", "/api/v1/gateways"))
+    return operation.method == "DELETE", registry, -len(operation.path)
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,13 @@ def request_of(operation: Operation) -> dict[str, Any]:
         case "POST", "/batches":
             kwargs["content"] = batch()
             kwargs["headers"] = {"Content-Type": "application/x-protobuf"}
+        case "POST", "/lighting/groups/{group}/rules":
+            kwargs["json"] = RULE
+        case "POST", "/lighting/groups/{group}/overrides":
+            until = datetime.now(UTC) + timedelta(hours=2)
+            kwargs["json"] = {"level_pct": 100, "until": until.isoformat(), "reason": "test"}
+        case "PUT", "/lighting/groups/{group}/segment":
+            kwargs["json"] = SEGMENT
         case "PUT", _:
             kwargs["json"] = record_of(operation.path)
     return kwargs
@@ -175,7 +193,7 @@ async def test_a_key_of_another_scope_gets_403_and_the_right_one_is_let_in(
             Scope.ADMIN: set(Scope),
         }[held]
         # Deleting comes last, so that the other operations find their objects.
-        for operation in sorted(guarded(), key=lambda op: (op.method == "DELETE", -len(op.path))):
+        for operation in sorted(guarded(), key=_deleting_last):
             answer = await send(client, operation, key)
             if operation.scope not in lets_in:
                 assert answer.status_code == 403, f"{operation}: {answer.text}"

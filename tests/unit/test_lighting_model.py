@@ -1,23 +1,21 @@
 """Classes from counts, hysteresis, few changes a night, and energy against the baseline."""
 
-import itertools
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
+from cloud.lighting.demand import with_hysteresis
 from cloud.lighting.energy import Baseline, CounterSpan, Meter, NightEnergy, NightSpan, night_energy
 from cloud.lighting.model import (
     Group,
     Place,
     classes_lower,
     dark_hours,
-    group_plan,
     last_noon,
-    limit_changes,
     nights,
     validity,
-    with_hysteresis,
 )
 from cloud.lighting.store import factors
 from cloud.lighting.traffic import BoundSource, HourCount, bounds, without_counter
@@ -63,29 +61,18 @@ def test_no_capacity_or_no_bound_keeps_the_normal_class(capacity: float | None) 
     assert classes_lower(None, 600.0, margin=0.0) == 0
 
 
+def hysteresis(allowed: list[int], clearly: list[int]) -> list[int]:
+    rows = (np.array([values], dtype=np.int8) for values in (allowed, clearly))
+    found: list[int] = with_hysteresis(*rows)[0].tolist()
+    return found
+
+
 def test_a_lower_class_is_entered_after_two_clear_slots_and_left_at_once() -> None:
-    assert with_hysteresis([2, 2, 2, 0, 2, 2], [2, 2, 2, 0, 2, 2]) == [0, 2, 2, 0, 0, 2]
+    assert hysteresis([2, 2, 2, 0, 2, 2], [2, 2, 2, 0, 2, 2]) == [0, 2, 2, 0, 0, 2]
 
 
 def test_a_bound_within_the_hysteresis_does_not_lower_the_class() -> None:
-    assert with_hysteresis([2, 2, 2], [1, 1, 1]) == [0, 1, 1]
-
-
-def test_a_restless_night_is_raised_to_six_changes() -> None:
-    levels = [100.0, 100, 75, 75, 100, 100, 50, 50, 50, 100, 100, 75, 75, 75, 100]
-    kept = limit_changes(levels)
-    changes = 2 + sum(a != b for a, b in itertools.pairwise(kept))
-    assert changes <= 6
-    assert all(a >= b for a, b in zip(kept, levels, strict=True))
-    assert kept[6:9] == [50.0, 50.0, 50.0]
-
-
-def test_a_dip_of_a_single_slot_is_filled() -> None:
-    assert limit_changes([100.0, 50.0, 100.0, 100.0]) == [100.0] * 4
-
-
-def test_a_night_of_one_level_stays_as_it_is() -> None:
-    assert limit_changes([50.0] * 3) == [50.0] * 3
+    assert hysteresis([2, 2, 2], [1, 1, 1]) == [0, 1, 1]
 
 
 def test_quiet_counts_lower_two_classes_and_busy_ones_none() -> None:
@@ -148,9 +135,7 @@ def test_the_last_noon_of_a_morning_is_yesterdays() -> None:
 
 
 def test_without_a_plan_lamps_follow_the_sun_at_the_normal_class() -> None:
-    part = group_plan(
-        group(normal_level_pct=80.0), without_counter(PARIS), HERE, validity(NOON, PARIS)
-    )
+    part = plan_of(group(normal_level_pct=80.0), [], HERE, NOON).groups[0]
     assert (part.fallback.elevation_deg, part.fallback.level_pct) == (-0.833, 80.0)
 
 

@@ -16,18 +16,9 @@ from cloud.lighting.segment import (
     requirements,
 )
 from protocols import dali
+from tests.lighting_cases import ROAD, SEGMENT
 
 TODAY = date(2026, 11, 25)
-ROAD = {
-    "speed": "moderate",
-    "composition": "mixed",
-    "separated": "no",
-    "junctions": "dense",
-    "parked": "no",
-    "ambient": "moderate",
-    "guidance": "easy",
-}
-SEGMENT = {"norm": "cen-2014", "family": "M", "parameters": ROAD, "designed_class": "M3"}
 
 
 def test_the_examples_of_the_report_come_out() -> None:

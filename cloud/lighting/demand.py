@@ -1,0 +1,114 @@
+"""How far the class of a group may fall in a slot, and who says so.
+
+Three voices, in this order: a live count (raises at once, and only raises), the learned model's
+decision for the hour, the upper bound from the past weeks. Nothing known is the normal class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from cloud.lighting.model import Group, classes_lower
+from cloud.lighting.traffic import HOUR_US, TrafficBounds
+from protocols.time import TimeUs
+
+HYSTERESIS = 0.10
+"""A lower class is entered only this far under its threshold."""
+
+ENTER_SLOTS = 2
+"""...and only when that held for so many slots."""
+
+LOWEST = 2
+
+Levels = npt.NDArray[np.int8]
+
+
+class DecidedBy(StrEnum):
+    """Which voice of the model decided an hour; beside `traffic.BoundSource` in explanations."""
+
+    NIGHT_AHEAD = "model_night_ahead"
+    HOUR_AHEAD = "model_hour_ahead"
+    LIVE = "live_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The model lets the hour that starts at `hour_us` be `lower` classes below the normal one."""
+
+    hour_us: TimeUs
+    lower: int
+    by: DecidedBy
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRaise:
+    """At most `lower` classes below the normal one: more than was expected has been counted."""
+
+    from_us: TimeUs
+    until_us: TimeUs
+    lower: int
+    bound_per_h: float
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """`allowed` classes lower at most; `clearly` <= allowed with the hysteresis taken off."""
+
+    allowed: int
+    clearly: int
+    bound_per_h: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """Everything that is known of the traffic of one group."""
+
+    group: Group
+    bounds: TrafficBounds
+    decided: Mapping[int, Decision] = field(default_factory=dict)
+    raises: Sequence[LiveRaise] = ()
+
+    def at(self, t_us: int) -> Demand:
+        """What holds for the slot that starts at `t_us`."""
+        hour_us = t_us - t_us % HOUR_US
+        demand = self._expected(hour_us)
+        for live in self.raises:
+            if live.from_us <= t_us < live.until_us and live.lower < demand.allowed:
+                demand = Demand(live.lower, live.lower, live.bound_per_h, DecidedBy.LIVE)
+        return demand
+
+    def _expected(self, hour_us: int) -> Demand:
+        decision = self.decided.get(hour_us)
+        bound = self.bounds.at(TimeUs(hour_us))
+        if decision is not None:
+            return Demand(decision.lower, decision.lower, bound.per_h, decision.by)
+        group = self.group
+        allowed, clearly = (
+            classes_lower(
+                bound.per_h, group.capacity_per_h, margin=margin, thresholds=group.thresholds
+            )
+            for margin in (0.0, HYSTERESIS)
+        )
+        return Demand(allowed, clearly, bound.per_h, bound.source)
+
+
+def with_hysteresis(allowed: Levels, clearly: Levels) -> Levels:
+    """Classes lower per slot (rows, slots): raised at once, lowered when clear for ENTER_SLOTS.
+
+    `clearly` <= `allowed` is the most a slot permits with the hysteresis taken off. The result is
+    never above `allowed`.
+    """
+    result = np.zeros_like(allowed)
+    state = np.zeros(len(allowed), dtype=np.int8)
+    for slot in range(allowed.shape[1]):
+        first = slot + 1 - ENTER_SLOTS
+        recent = clearly[:, first : slot + 1].min(axis=1) if first >= 0 else np.int8(0)
+        state = np.minimum(np.maximum(state, recent), allowed[:, slot])
+        result[:, slot] = state
+    return result

@@ -1,0 +1,151 @@
+"""Segments, council rules and overrides over HTTP, and how they come into the plan."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import httpx
+import psycopg
+import pytest
+
+from cloud.keys.model import Scope
+from cloud.lighting import orders, service, store
+from cloud.lighting.signing import PlanSigner
+from protocols.plan import Source, level_at
+from protocols.time import US_PER_S, TimeUs, from_datetime
+from tests.integration.seeded_territory import NOW, NOW_US, seed
+from tests.integration.test_lighting_routes import GROUPS, client
+from tests.lighting_cases import RULE, SEGMENT
+
+GROUP = f"{GROUPS}/rue-centre"
+
+
+@pytest.fixture
+def url(migrated_database_url: str) -> str:
+    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
+        seed(conn)
+    return migrated_database_url
+
+
+@pytest.fixture
+async def lighter(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(url, Scope.LIGHTING) as found:
+        yield found
+
+
+async def plan_at(url: str, t_us: int) -> store.IssuedPlan:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
+        await service.issue_plans(conn, TimeUs(t_us), PlanSigner())
+        gateways = await store.groups(conn)
+        issued = await store.latest_plan(conn, gateways[0].gateway_id)
+    assert issued is not None
+    return issued
+
+
+async def test_a_described_road_shows_its_classes_and_what_is_to_be_checked(
+    lighter: httpx.AsyncClient,
+) -> None:
+    missing = await lighter.get(f"{GROUP}/segment")
+    put = await lighter.put(f"{GROUP}/segment", json={**SEGMENT, "flux_lm": 4e4, "area_m2": 2e3})
+    shown = (await lighter.get(f"{GROUP}/segment")).json()
+    assert (missing.status_code, put.status_code) == (404, 200)
+    assert [c["lighting_class"] for c in shown["classes"]] == ["M3", "M4", "M5"]
+    assert (shown["installed_lm_per_m2"], shown["limit_lm_per_m2"]) == (20.0, 35.0)
+    assert "weights.M" in shown["to_check"]
+
+
+async def test_a_road_that_no_table_knows_is_refused_with_the_field(
+    lighter: httpx.AsyncClient,
+) -> None:
+    refused = await lighter.put(f"{GROUP}/segment", json={**SEGMENT, "designed_class": "C9"})
+    assert refused.status_code == 422
+    assert "designed_class" in refused.json()["detail"]
+
+
+async def test_a_rule_comes_into_the_plan_and_goes_out_of_it(
+    lighter: httpx.AsyncClient, url: str
+) -> None:
+    added = await lighter.post(f"{GROUP}/rules", json=RULE)
+    night = from_datetime(datetime.fromisoformat("2026-11-22T02:00:00+01:00"))
+    dark = await plan_at(url, NOW_US)
+    listed = (await lighter.get(f"{GROUP}/rules")).json()["items"]
+    ended = await lighter.delete(f"{GROUP}/rules/{added.json()['id']}")
+    again = await lighter.delete(f"{GROUP}/rules/{added.json()['id']}")
+    lit = await plan_at(url, NOW_US + US_PER_S)
+    assert added.status_code == 201
+    assert [item["reference"] for item in listed] == [RULE["reference"]]
+    assert level_at(dark.plan, dark.plan.groups[0], night, clock_sure=True).level_pct == 0.0
+    assert (ended.status_code, again.status_code) == (204, 404)
+    assert level_at(lit.plan, lit.plan.groups[0], night, clock_sure=True).level_pct == 100.0
+
+
+async def test_an_override_holds_until_its_end_or_until_it_is_ended(
+    lighter: httpx.AsyncClient, url: str
+) -> None:
+    until = NOW + timedelta(hours=2)
+    order = {"level_pct": 30, "until": until.isoformat(), "priority": 9, "reason": "essai"}
+    added = await lighter.post(f"{GROUP}/overrides", json=order)
+    first = await plan_at(url, NOW_US)
+    group = first.plan.groups[0]
+    during = level_at(first.plan, group, NOW_US + 60 * US_PER_S, clock_sure=True)
+    after = level_at(first.plan, group, from_datetime(until), clock_sure=True)
+    ended = await lighter.delete(f"{GROUP}/overrides/{added.json()['id']}")
+    second = await plan_at(url, NOW_US + US_PER_S)
+    now = level_at(second.plan, second.plan.groups[0], NOW_US + 60 * US_PER_S, clock_sure=True)
+    listed = (await lighter.get(f"{GROUP}/overrides")).json()["items"]
+    assert (added.status_code, ended.status_code) == (201, 204)
+    assert (during.level_pct, during.source) == (30.0, Source.OVERRIDE)
+    assert after.source is now.source is Source.PLAN
+    assert listed[0]["ended_by"] == listed[0]["created_by"]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"until": "2026-11-21T09:00:00Z"}, "after now"),
+        ({"until": "2026-12-21T09:00:00Z"}, "within 7 days"),
+        ({"until": "2026-11-21T12:00:00"}, "zone"),
+        ({"level_pct": 101}, ""),
+        ({"reason": ""}, ""),
+    ],
+)
+async def test_an_override_without_a_right_end_is_refused(
+    lighter: httpx.AsyncClient, change: dict[str, object], fault: str
+) -> None:
+    order = {"level_pct": 30, "until": "2026-11-21T12:00:00Z", "reason": "essai", **change}
+    refused = await lighter.post(f"{GROUP}/overrides", json=order)
+    assert refused.status_code == 422
+    assert fault in refused.json()["detail"]
+
+
+async def test_every_slot_is_explained_with_its_baseline(
+    lighter: httpx.AsyncClient, url: str
+) -> None:
+    await lighter.put(f"{GROUP}/segment", json=SEGMENT)
+    await plan_at(url, NOW_US)
+    whole = (await lighter.get(f"{GROUP}/explanation")).json()
+    night = "2026-11-21T23:00:00Z"
+    one = (await lighter.get(f"{GROUP}/explanation", params={"at": night, "lang": "en"})).json()
+    bare = await lighter.get(f"{GROUP}/explanation", params={"at": "2026-11-21T23:00:00"})
+    assert bare.status_code == 422
+    assert len(whole["items"]) > 16
+    assert [item["sentence"][:5] for item in one["items"]] == ["From "]
+    now = (await lighter.get(f"{GROUP}/explanation", params={"at": NOW.isoformat()})).json()
+    assert [item["rule"] for item in now["items"]] == ["day"]
+    lit = next(item for item in whole["items"] if item["lighting_class"])
+    assert lit["sentence"].startswith("De ")
+    assert lit["baseline_w"] > lit["expected_w"] > 0
+    assert whole["baseline"]
+
+
+async def test_only_gateways_with_a_change_are_planned_anew(
+    lighter: httpx.AsyncClient, url: str
+) -> None:
+    await plan_at(url, NOW_US)
+    await lighter.post(f"{GROUP}/rules", json=RULE)
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
+        changed = await orders.changed_gateways(conn, NOW - timedelta(minutes=1))
+        issued = await service.issue_plans(
+            conn, TimeUs(NOW_US + US_PER_S), PlanSigner(), only=changed
+        )
+        assert await orders.changed_gateways(conn, NOW + timedelta(minutes=1)) == set()
+    assert issued == ["gw-centre"]
