@@ -1,0 +1,1 @@
+"""What `eclor eval nights` is made of: whole nights of gateways on virtual time, with mishaps."""

@@ -1,0 +1,52 @@
+"""Whole nights on virtual time: the light follows the plan, through restarts and corrupt plans."""
+
+import asyncio
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from benchmarks.evaluations.nights import measure
+from benchmarks.lighting_nights.field import FieldOfLamps
+from benchmarks.lighting_nights.night import Findings, Night, Scene
+from cloud.lighting import signing
+from edge.signature import PlanKeys, public_key
+from protocols.ids import DeviceId, GatewayId
+from protocols.plan import Source
+
+
+def gone_through(scene: Scene, directory: Path) -> Findings:
+    signer = signing.create(directory / "plan.key")
+    keys = PlanKeys([public_key(signer.public_key or "")])
+    return asyncio.run(Night(scene, directory, signer, keys).run())
+
+
+def test_some_seeded_nights_follow_the_plan_within_a_slot_and_are_never_below_it() -> None:
+    figures = measure(nights=2, seed=5)
+    assert figures["late"] == 0
+    assert figures["slots_below_class"] == 0
+    assert figures["lamp_slots"] > 3000
+    assert figures["corrupt_plans_refused"] > 0
+
+
+@pytest.mark.parametrize(
+    ("old_days", "source"), [(0, Source.PLAN), (9, Source.PROFILE), (45, Source.FALLBACK)]
+)
+def test_the_fallback_chain_lights_the_night(tmp_path: Path, old_days: int, source: Source) -> None:
+    scene = Scene(GatewayId("cab-1"), date(2026, 3, 28), seed=22, old_days=old_days)
+    found = gone_through(scene, tmp_path)
+    assert found.by_source[source] > 0
+    assert (found.late, found.below) == (0, 0)
+
+
+def test_lamps_that_do_not_obey_are_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ignored(self: FieldOfLamps, device: DeviceId, level_pct: float) -> None:
+        self._lamps[device].level_pct = 20.0
+        self._lamps[device].written_us = self._clock.t_us
+
+    monkeypatch.setattr(FieldOfLamps, "write_level", ignored)
+    found = gone_through(Scene(GatewayId("cab-1"), date(2026, 11, 20), 3, 0), tmp_path)
+    assert found.late > 0
+    assert found.below > 0

@@ -1,0 +1,177 @@
+"""Each fault is seen by its own rule, and what disturbs without being a fault is not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.evaluations.faults import measure
+from cloud.lighting.faults import (
+    BREAKER_TRIPPED,
+    DOOR_OPEN,
+    Alarm,
+    FaultKind,
+    Telemetry,
+    detect,
+    lasting,
+    sample_grid,
+)
+from cloud.lighting.power import STANDBY_W, PowerCurve
+from protocols.time import US_PER_S
+
+CURVE = PowerCurve(4.0, 60.0)
+LAMPS, HOUR, DAY = 10, 12, 288
+T_US = sample_grid(0, 4 * 86_400 * US_PER_S)
+NIGHT = (np.arange(len(T_US)) % DAY < 6 * HOUR) | (np.arange(len(T_US)) % DAY >= 17 * HOUR)
+DEEP = np.arange(len(T_US)) % DAY < 4 * HOUR
+
+Change = Callable[[Telemetry], None]
+
+
+def healthy() -> Telemetry:
+    """Four days of ten lamps: full in the evening, half from midnight to four."""
+    level = np.where(NIGHT, np.where(DEEP, 50.0, 100.0), 0.0)
+    target = np.repeat(level[:, None], LAMPS, axis=1)
+    power = np.where(target > 0, 4.0 + 56.0 * target / 100, STANDBY_W)
+    return Telemetry(
+        t_us=T_US,
+        target_pct=target,
+        power_w=power,
+        feeder_w=power.sum(axis=1) + 12.0,
+        voltage_v=np.full(len(T_US), 231.0),
+        status=np.zeros(len(T_US), dtype=np.int64),
+        dark=NIGHT,
+        night_only=False,
+        own_use_w=12.0,
+    )
+
+
+def alarms(change: Change | None = None, **fields: object) -> list[Alarm]:
+    seen = replace(healthy(), **fields)  # type: ignore[arg-type]  # a test's short form
+    if change is not None:
+        change(seen)
+    return detect(seen, CURVE)
+
+
+def kinds(found: list[Alarm]) -> set[tuple[FaultKind, int | None]]:
+    return {(alarm.kind, alarm.lamp) for alarm in found}
+
+
+def out(seen: Telemetry) -> None:
+    seen.power_w[20 * HOUR :, 3] = STANDBY_W
+
+
+def burning(seen: Telemetry) -> None:
+    seen.power_w[8 * HOUR : 15 * HOUR, 3] = 60.0
+
+
+def cycling(seen: Telemetry) -> None:
+    seen.power_w[19 * HOUR : 22 * HOUR : 3, 3] = STANDBY_W
+
+
+def stuck(seen: Telemetry) -> None:
+    seen.power_w[:, 3] = np.where(seen.target_pct[:, 3] > 0, 60.0, STANDBY_W)
+
+
+def weak(seen: Telemetry) -> None:
+    seen.power_w[:, 3] *= 0.7
+
+
+def strong(seen: Telemetry) -> None:
+    seen.power_w[:, 3] *= 1.3
+
+
+def silent(seen: Telemetry) -> None:
+    seen.power_w[30 * HOUR :, 3] = np.nan
+
+
+def stolen(seen: Telemetry) -> None:
+    seen.feeder_w[20 * HOUR :] -= seen.power_w[20 * HOUR :, 5:].sum(axis=1)
+    seen.power_w[20 * HOUR :, 5:] = np.nan
+
+
+def tripped(seen: Telemetry) -> None:
+    seen.status[20 * HOUR : 30 * HOUR] |= BREAKER_TRIPPED
+    seen.feeder_w[20 * HOUR : 30 * HOUR] = 12.0
+    seen.power_w[20 * HOUR : 30 * HOUR] = np.nan
+
+
+def opened(seen: Telemetry) -> None:
+    seen.status[20 * HOUR : 22 * HOUR] |= DOOR_OPEN
+
+
+CASES = [
+    (out, FaultKind.LAMP_OUT, 3),
+    (burning, FaultKind.DAY_BURNER, 3),
+    (cycling, FaultKind.CYCLING, 3),
+    (stuck, FaultKind.DIMMING, 3),
+    (weak, FaultKind.UNDER_POWER, 3),
+    (strong, FaultKind.OVER_POWER, 3),
+    (silent, FaultKind.COMMUNICATION, 3),
+    (stolen, FaultKind.CABLE, None),
+    (tripped, FaultKind.BREAKER, None),
+    (opened, FaultKind.DOOR, None),
+]
+
+
+def test_healthy_lamps_raise_no_alarm() -> None:
+    assert alarms() == []
+
+
+@pytest.mark.parametrize(("change", "kind", "lamp"), CASES, ids=[c[1].value for c in CASES])
+def test_a_fault_raises_its_own_alarm_and_no_other(
+    change: Change, kind: FaultKind, lamp: int | None
+) -> None:
+    assert kinds(alarms(change)) == {(kind, lamp)}
+
+
+def short_silence(seen: Telemetry) -> None:
+    seen.power_w[30 * HOUR : 30 * HOUR + 8, 3] = np.nan
+
+
+def visit(seen: Telemetry) -> None:
+    seen.status[20 * HOUR : 20 * HOUR + 5] |= DOOR_OPEN
+
+
+def mains_cut(seen: Telemetry) -> None:
+    span = slice(20 * HOUR, 20 * HOUR + 6)
+    seen.power_w[span], seen.feeder_w[span], seen.voltage_v[span] = np.nan, 0.0, 0.0
+
+
+def fade(seen: Telemetry) -> None:
+    seen.power_w[17 * HOUR] = 20.0
+
+
+@pytest.mark.parametrize("change", [short_silence, visit, mains_cut, fade])
+def test_what_passes_by_itself_is_no_alarm(change: Change) -> None:
+    assert alarms(change) == []
+
+
+def test_lamps_that_are_fed_by_night_only_do_not_alarm_by_day() -> None:
+    every_day = np.where(NIGHT[:, None], healthy().power_w, np.nan)
+    assert alarms(power_w=every_day, night_only=True) == []
+    one_lamp = np.where(np.arange(LAMPS) == 3, every_day, healthy().power_w)
+    assert kinds(alarms(power_w=one_lamp)) == {(FaultKind.COMMUNICATION, 3)}
+    assert alarms(power_w=one_lamp, night_only=True) == []
+
+
+def test_neighbours_that_only_lost_contact_are_no_theft() -> None:
+    def cut_bus(seen: Telemetry) -> None:
+        seen.power_w[20 * HOUR :, 5:] = np.nan
+
+    found = kinds(alarms(cut_bus))
+    assert found == {(FaultKind.COMMUNICATION, lamp) for lamp in range(5, LAMPS)}
+
+
+def test_a_sign_lasts_only_without_a_gap() -> None:
+    sign = np.array([1, 1, 0, 1, 1, 1], dtype=np.bool_)[:, None]
+    assert lasting(sign, 3)[:, 0].tolist() == [False] * 5 + [True]
+
+
+def test_the_evaluation_finds_what_the_simulated_months_hold() -> None:
+    figures = measure(cabinets=4, seed=7)
+    assert figures["faults"] >= 8
+    assert figures["recall"] == 1.0
+    assert figures["false_alarms_per_1000_lamp_months"] == 0.0
+    assert figures["roc_recall.2"] < 1.0
