@@ -215,3 +215,36 @@ from lighting_explanation e
 join lighting_plan p using (plan_id)
 where e.group_id = %(group_id)s and p.issued_at <= %(at)s
 order by p.issued_at desc, p.plan_id desc limit 1;
+
+-- name: level_slots
+-- Light given in each quarter of an hour, from a bounded sample of the lamps that are not failed;
+-- all lamps of a group share one level.
+select date_bin('15 minutes', r.t, timestamptz '2000-01-01 00:00+00') as slot,
+       avg(r.level_pct)::float8 as level_pct
+from light_reading r
+where r.device_id = any(%(devices)s) and r.t >= %(since)s and r.t < %(until)s
+  and r.level_pct is not null and coalesce(r.status, 0) & 3 = 0
+group by slot
+order by slot;
+
+-- name: dead_hours
+-- Lamp-hours by night that lamps were to shine and did not: failed, or dark under a command.
+select n.night::int4,
+       coalesce(sum(r.window_s) filter (where coalesce(r.status, 0) & 3 <> 0
+                                        or (r.target_pct > 0 and r.level_pct = 0)), 0)::float8
+           / 3600 as hours
+from unnest(%(froms)s::timestamptz[], %(untils)s::timestamptz[])
+     with ordinality as n(from_t, until_t, night)
+left join light_reading r on r.device_id = any(%(devices)s)
+     and r.t >= n.from_t and r.t < n.until_t
+group by night
+order by night;
+
+-- name: live_counts
+-- Vehicles of the last quarter of an hour; what a faulty or suspect row says is not counted.
+select device_id, sum(forward_count + coalesce(backward_count, 0))::int8 as vehicles,
+       sum(window_s)::int4 as covered_s
+from passage_reading
+where device_id = any(%(devices)s) and t >= %(since)s and t < %(until)s
+  and forward_count is not null and quality & 152 = 0 and coalesce(status, 0) & 1 = 0
+group by device_id;

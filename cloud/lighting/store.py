@@ -191,6 +191,36 @@ async def counter_spans(
     return found
 
 
+async def live_counts(
+    conn: AsyncConnection, devices: Sequence[int], *, since: datetime, until: datetime
+) -> dict[int, tuple[int, int]]:
+    """Vehicles of [since, until) and the seconds they were counted in, by counter."""
+    values = {"devices": list(devices), "since": since, "until": until}
+    rows = await _rows(conn, "live_counts", values)
+    return {row["device_id"]: (row["vehicles"], row["covered_s"]) for row in rows}
+
+
+async def level_slots(
+    conn: AsyncConnection, devices: Sequence[int], *, since: datetime, until: datetime
+) -> dict[int, float]:
+    """Mean level of the lamps by quarter of an hour of [since, until), failed lamps left out."""
+    values = {"devices": list(devices), "since": since, "until": until}
+    rows = await _rows(conn, "level_slots", values)
+    return {from_datetime(row["slot"]): row["level_pct"] for row in rows}
+
+
+async def dead_hours(
+    conn: AsyncConnection, devices: Sequence[int], limits: Sequence[tuple[datetime, datetime]]
+) -> list[float]:
+    """For each [from, until) the lamp-hours in which a lamp was to shine and did not."""
+    values = {
+        "devices": list(devices),
+        "froms": [limit[0] for limit in limits],
+        "untils": [limit[1] for limit in limits],
+    }
+    return [row["hours"] for row in await _rows(conn, "dead_hours", values)]
+
+
 def factors(reduced_levels: object) -> tuple[float, float, float]:
     """Light of the normal class, one lower and two lower, as shares of the normal level.
 

@@ -1,0 +1,202 @@
+"""The savings report over HTTP: every figure beside the name of its baseline."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from cloud.api.auth import Principal, Scope, require
+from cloud.api.deps import Connection, Now
+from cloud.api.etag import tagged
+from cloud.api.problems import Problem, openapi_responses
+from cloud.lighting import store
+from cloud.lighting.report import GroupReport, evenings, group_report
+from cloud.lighting.verification import DECLARED_SHARE, METER_SHARE, LightGiven, Saving
+
+router = APIRouter(tags=["lighting"])
+
+Reader = Annotated[Principal, require(Scope.READ)]
+MAX_NIGHTS = 62
+
+
+class SavingForm(BaseModel):
+    """What was saved against one baseline; money and carbon where their price was given."""
+
+    baseline: str = Field(description="B0, B1, B2, B3 or bound")
+    name: str
+    baseline_kwh: float
+    saved_kwh: float
+    saving_pct: float
+    low_pct: float = Field(description="Lower end of the 90 % interval")
+    high_pct: float
+    saved_eur: float | None
+    saved_gco2: float | None
+
+
+class LightForm(BaseModel):
+    """Whether the road had the class that the counts asked for."""
+
+    hours_normal: float
+    hours_one_lower: float
+    hours_two_lower: float
+    under_class_minutes: dict[str, float] = Field(description="By how many classes under")
+    judged_h: float
+    not_counted_h: float = Field(description="Dark hours without a count to judge by")
+
+
+class GroupReportForm(BaseModel):
+    """One lighting group."""
+
+    territory: str
+    group: str
+    name: str
+    lamps: int
+    meter: str = Field(description="feeder, or lamps where the cabinet feeds several groups")
+    nights: int
+    nights_left_out: int = Field(description="Metered for less than 90 % of their dark time")
+    dark_h: float
+    measured_kwh: float = Field(description="Standby by day included")
+    dead_lamp_h: float = Field(description="Taken out of every baseline: a dead lamp saves nothing")
+    savings: list[SavingForm]
+    led_share_pct: float = Field(description="1 - B1/B0")
+    control_share_pct: float | None = Field(description="1 - measured/B1; shares are multiplied")
+    light: LightForm
+    aeci_kwh_m2: float | None = Field(description="EN 13201-5, scaled to 365 nights")
+    pdi_w_lx_m2: float | None = Field(description="EN 13201-5, at the normal level")
+    installed_lm_m2: float | None
+    limit_lm_m2: float | None = Field(description="Arrêté of 27 December 2018")
+
+
+class TotalForm(BaseModel):
+    """All groups of one baseline name together."""
+
+    baseline: str
+    name: str
+    groups: int
+    baseline_kwh: float
+    measured_kwh: float
+    saving_pct: float
+
+
+class ReportForm(BaseModel):
+    """What lighting saved over the last whole nights."""
+
+    first_evening: date
+    last_evening: date
+    meter_error_pct: float = Field(description="Half width taken for the meters")
+    declared_error_pct: float = Field(description="Half width assumed for declared powers")
+    groups: list[GroupReportForm]
+    totals: list[TotalForm] = Field(description="Only groups of one baseline name are added up")
+
+
+@router.get("/report", response_model=ReportForm, responses=openapi_responses(401, 403, 404, 422))
+async def read_report(
+    request: Request,
+    who: Reader,
+    conn: Connection,
+    clock: Now,
+    nights: Annotated[int, Query(ge=1, le=MAX_NIGHTS, description="Whole nights, to the last")] = 7,
+    territory: Annotated[str | None, Query(description="Null: every one the key sees")] = None,
+    eur_per_kwh: Annotated[float | None, Query(ge=0, le=10)] = None,
+    gco2_per_kwh: Annotated[float | None, Query(ge=0, le=2_000)] = None,
+) -> Response:
+    """Measured energy against every baseline, and the light that was given for it."""
+    records = [
+        record
+        for record in await store.groups(conn)
+        if who.sees(record.territory) and territory in (None, record.territory)
+    ]
+    if not records:
+        raise Problem(404, "not-found", "there is no lighting group to report on")
+    now_us = clock.now_us()
+    found = [await group_report(conn, r, last_nights=nights, now_us=now_us) for r in records]
+    first, last = evenings(records[0], nights, now_us)
+    body = {
+        "first_evening": first,
+        "last_evening": last,
+        "meter_error_pct": 100 * METER_SHARE,
+        "declared_error_pct": 100 * DECLARED_SHARE,
+        "groups": [_group(one, eur_per_kwh, gco2_per_kwh) for one in found],
+        "totals": _totals(found),
+    }
+    return tagged(request, body)
+
+
+def _group(one: GroupReport, eur: float | None, gco2: float | None) -> dict[str, Any]:
+    return {
+        "territory": one.record.territory,
+        "group": one.record.slug,
+        "name": one.record.name,
+        "lamps": len(one.record.lamp_ids),
+        "meter": one.meter.value,
+        "nights": one.nights,
+        "nights_left_out": one.nights_left_out,
+        "dark_h": round(one.dark_h, 2),
+        "measured_kwh": round(one.measured_kwh, 2),
+        "dead_lamp_h": round(one.dead_lamp_h, 2),
+        "savings": [_saving(saved, eur, gco2) for saved in one.savings],
+        "led_share_pct": round(one.led_share_pct, 1),
+        "control_share_pct": _rounded(one.control_share_pct, 1),
+        "light": _light(one.light),
+        "aeci_kwh_m2": _rounded(one.aeci_kwh_m2, 3),
+        "pdi_w_lx_m2": _rounded(one.pdi_w_lx_m2, 4),
+        "installed_lm_m2": _rounded(one.installed_lm_m2, 1),
+        "limit_lm_m2": one.limit_lm_m2,
+    }
+
+
+def _saving(one: Saving, eur: float | None, gco2: float | None) -> dict[str, Any]:
+    return {
+        "baseline": one.baseline,
+        "name": one.name,
+        "baseline_kwh": round(one.baseline_kwh, 2),
+        "saved_kwh": round(one.saved_kwh, 2),
+        "saving_pct": round(one.saving_pct, 1),
+        "low_pct": round(one.low_pct, 1),
+        "high_pct": round(one.high_pct, 1),
+        "saved_eur": None if eur is None else round(one.saved_kwh * eur, 2),
+        "saved_gco2": None if gco2 is None else round(one.saved_kwh * gco2),
+    }
+
+
+def _light(light: LightGiven) -> dict[str, Any]:
+    normal, one, two = (round(hours, 2) for hours in light.hours_at)
+    return {
+        "hours_normal": normal,
+        "hours_one_lower": one,
+        "hours_two_lower": two,
+        "under_class_minutes": {
+            str(depth): minutes for depth, minutes in light.under_minutes.items()
+        },
+        "judged_h": round(light.judged_h, 2),
+        "not_counted_h": round(light.not_counted_h, 2),
+    }
+
+
+def _totals(found: list[GroupReport]) -> list[dict[str, Any]]:
+    """By baseline and name: what bears another name is another comparison."""
+    sums: dict[tuple[str, str], list[tuple[Saving, GroupReport]]] = {}
+    for one in found:
+        for saved in one.savings:
+            sums.setdefault((saved.baseline, saved.name), []).append((saved, one))
+    return [_total(*key, pairs) for key, pairs in sums.items()]
+
+
+def _total(baseline: str, name: str, pairs: list[tuple[Saving, GroupReport]]) -> dict[str, Any]:
+    before = sum(saved.baseline_kwh for saved, _ in pairs)
+    measured = sum(report.measured_kwh for _, report in pairs)
+    return {
+        "baseline": baseline,
+        "name": name,
+        "groups": len(pairs),
+        "baseline_kwh": round(before, 2),
+        "measured_kwh": round(measured, 2),
+        "saving_pct": round(100 * (1 - measured / before), 1),
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
