@@ -7,6 +7,7 @@ all detectors teach the same trees. Histogram gradient boosting of scikit-learn,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,7 +58,8 @@ def chances(model: Classifier, known: Predictors, where: Flags) -> Chances:
     normal, lower = (np.full(where.shape, np.nan) for _ in THRESHOLDS)
     if where.any():
         for result, threshold in zip((normal, lower), THRESHOLDS, strict=True):
-            result[where] = model.predict_proba(_inputs(known, threshold, where))[:, 1]
+            with _one_core():
+                result[where] = model.predict_proba(_inputs(known, threshold, where))[:, 1]
     return Chances(normal, lower)
 
 
@@ -111,5 +113,14 @@ def _boosted(inputs: Floats32, reached: Flags, seed: int) -> Classifier:
         early_stopping=False,
         random_state=seed,
     )
-    fitted: Classifier = model.fit(inputs, reached)
+    with _one_core():
+        fitted: Classifier = model.fit(inputs, reached)
     return fitted
+
+
+def _one_core() -> AbstractContextManager[object]:
+    """The trees are small: more threads wait for each other, and the machine has other work."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="openmp")
+    return limits

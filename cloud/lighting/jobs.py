@@ -7,10 +7,13 @@ from psycopg_pool import AsyncConnectionPool
 from cloud.jobs.publisher import PlanPublisher
 from cloud.jobs.scheduler import Job
 from cloud.lighting import orders, service, store
+from cloud.lighting.forecaster import Forecaster, raise_by_live_counts
 from cloud.lighting.signing import PlanSigner
 from protocols.time import US_PER_S, Clock, to_datetime
 
 PUBLISH_EVERY_S = 15.0
+DECIDE_EVERY_S = 300.0
+LIVE_EVERY_S = 60.0
 CHANGES_EVERY_S = 10.0
 CHANGES_OVERLAP_US = 60 * US_PER_S
 """A change is looked for that much further back: its transaction may have ended later than it
@@ -34,6 +37,15 @@ def jobs(
         return f"issued:{len(issued)}"
 
     considered = clock.now_us()
+    forecaster = Forecaster()
+
+    async def decide() -> str:
+        async with pool.connection() as conn:
+            return f"decided:{await forecaster.decide(conn, clock.now_us())}"
+
+    async def raise_live() -> str:
+        async with pool.connection() as conn:
+            return f"raised:{await raise_by_live_counts(conn, clock.now_us())}"
 
     async def plan_changes() -> str:
         """What somebody has just decided does not wait for the next round."""
@@ -59,6 +71,8 @@ def jobs(
 
     return [
         Job("lighting-plan", plan_interval_s, plan),
+        Job("lighting-decide", DECIDE_EVERY_S, decide, timeout_s=1_800.0),
+        Job("lighting-live", LIVE_EVERY_S, raise_live),
         Job("lighting-changes", min(CHANGES_EVERY_S, plan_interval_s), plan_changes),
         Job("lighting-publish", min(PUBLISH_EVERY_S, plan_interval_s), publish),
         Job("lighting-forget", DAY_S, forget),

@@ -1,0 +1,156 @@
+"""Learning and deciding in service: models in memory, counts and decisions in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+
+from psycopg import AsyncConnection
+
+from cloud.lighting import forecast, orders, store
+from cloud.lighting.classes import THRESHOLDS
+from cloud.lighting.demand import LiveRaise
+from cloud.lighting.forecast import MAX_WEEKS, Counted, Record
+from cloud.lighting.history import Where
+from cloud.lighting.holidays import country_of_zone
+from cloud.lighting.policy import Learnt
+from cloud.lighting.predictors import Ahead
+from cloud.lighting.slots import SLOT_US
+from cloud.lighting.store import GroupRecord
+from cloud.lighting.verification import class_given, needed
+from protocols.plan import Plan, level_at
+from protocols.time import US_PER_S, TimeUs, to_datetime
+
+log = logging.getLogger("eclor.lighting")
+
+LEARN_EVERY_US = 30 * 86_400 * US_PER_S
+LIVE_S = 900
+MIN_LIVE_S = 600
+"""Less of the last quarter of an hour than this says nothing about it."""
+
+RAISE_SLOTS = 2
+"""A raise lasts to the end of the slot after the present one; the next count may prolong it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    learnt: Learnt
+    at_us: TimeUs
+
+
+class Forecaster:
+    """The learned models of the territories; used by one job at a time."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, Ahead], _Model] = {}
+        self._decided: dict[tuple[str, Ahead], int] = {}
+
+    async def decide(self, conn: AsyncConnection, now_us: TimeUs) -> int:
+        """Decide the hours that are due in every territory; the number of decisions kept."""
+        kept = 0
+        records = [r for r in await store.groups(conn) if learnable(r)]
+        for territory, members in groupby(records, key=lambda record: record.territory):
+            kept += await self._territory(conn, territory, list(members), now_us)
+        return kept
+
+    async def _territory(
+        self, conn: AsyncConnection, territory: str, members: Sequence[GroupRecord], now_us: TimeUs
+    ) -> int:
+        hour = now_us // (3600 * US_PER_S)
+        due = [a for a in Ahead if self._decided.get((territory, a)) != hour]
+        if not due:
+            return 0
+        of = await _record(conn, members, now_us)
+        if of is None:
+            return 0
+        kept = 0
+        for ahead in due:
+            model = await self._model(territory, of, ahead, now_us)
+            decided = await asyncio.to_thread(
+                forecast.decide, of, model.learnt, since_us=model.at_us
+            )
+            async with conn.transaction():
+                for group_id, one in decided.items():
+                    await orders.put_decisions(conn, group_id, one, now=to_datetime(now_us))
+            self._decided[territory, ahead] = hour
+            kept += sum(map(len, decided.values()))
+        return kept
+
+    async def _model(self, territory: str, of: Record, ahead: Ahead, now_us: TimeUs) -> _Model:
+        model = self._models.get((territory, ahead))
+        if model is None or now_us - model.at_us >= LEARN_EVERY_US:
+            learnt = await asyncio.to_thread(forecast.learn, of, ahead)
+            model = self._models[territory, ahead] = _Model(learnt, now_us)
+            log.info(
+                "traffic_learned territory=%s ahead=%s price=%.1f", territory, ahead, learnt.price
+            )
+        return model
+
+
+def learnable(record: GroupRecord) -> bool:
+    """Whether the model speaks of such a road: counted, with a capacity, two lanes."""
+    counted = record.counter_device_id is not None and record.group.capacity_per_h is not None
+    return counted and record.group.thresholds == THRESHOLDS
+
+
+async def raise_by_live_counts(conn: AsyncConnection, now_us: TimeUs) -> int:
+    """Raise the groups on whose roads more is counted now than their light is for; how many."""
+    records = [r for r in await store.groups(conn) if r.counter_device_id is not None]
+    if not records:
+        return 0
+    until = to_datetime(now_us)
+    live = await store.live_counts(
+        conn,
+        [record.counter_device_id for record in records if record.counter_device_id is not None],
+        since=until - timedelta(seconds=LIVE_S),
+        until=until,
+    )
+    raised = 0
+    for record in records:
+        vehicles, covered_s = live.get(record.counter_device_id or 0, (0, 0))
+        if covered_s < MIN_LIVE_S or record.group.capacity_per_h is None:
+            continue
+        issued = await store.latest_plan(conn, record.gateway_id)
+        found = wanted_raise(record, issued.plan if issued else None, vehicles, covered_s, now_us)
+        if found is not None:
+            await orders.put_raise(conn, record.group_id, found, now=until)
+            raised += 1
+    return raised
+
+
+def wanted_raise(
+    record: GroupRecord, plan: Plan | None, vehicles: int, covered_s: int, now_us: TimeUs
+) -> LiveRaise | None:
+    """The raise that `vehicles` in `covered_s` ask for; None where the light is enough or off."""
+    part = next((p for p in plan.groups if p.group == record.slug), None) if plan else None
+    if plan is None or part is None:
+        return None
+    level = level_at(plan, part, now_us, clock_sure=True).level_pct
+    per_h = vehicles * 3600 / covered_s
+    lower = needed(record.group, per_h)
+    if level <= 0 or class_given(record.group, level) <= lower:
+        return None
+    begin = now_us - now_us % SLOT_US
+    return LiveRaise(TimeUs(begin), TimeUs(begin + RAISE_SLOTS * SLOT_US), lower, per_h)
+
+
+async def _record(
+    conn: AsyncConnection, members: Sequence[GroupRecord], now_us: TimeUs
+) -> Record | None:
+    until = to_datetime(now_us)
+    counted = []
+    for member in members:
+        if member.counter_device_id is None or member.group.capacity_per_h is None:
+            continue
+        since = until - timedelta(weeks=MAX_WEEKS)
+        counts = await store.hour_counts(conn, member.counter_device_id, since=since, until=until)
+        vehicles: dict[int, int] = {hour.t_us: hour.count for hour in counts}
+        counted.append(Counted(member.group_id, member.group.capacity_per_h, vehicles))
+    place = members[0].place
+    country = country_of_zone(place.zone.key)
+    where = Where(place.latitude_deg, place.longitude_deg, place.zone, country)
+    return await asyncio.to_thread(forecast.record, counted, where, now_us)
