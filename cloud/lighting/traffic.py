@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +32,7 @@ Z_95 = 1.645
 """One-sided 95 % point of the normal law, for the Poisson margin of a count."""
 
 _SATURDAY, _SUNDAY = 5, 6
+_MANY = 50.0
 
 
 class BoundSource(StrEnum):
@@ -129,10 +130,32 @@ def _day_type(local: datetime) -> str:
 
 
 def _upper(counts: tuple[int, ...]) -> float:
-    """95 % order statistic (the greatest value when fewer than 20) plus a Poisson margin.
+    """95 % order statistic (the greatest value when fewer than 20) plus a Poisson margin, and not
+    below what so few counts foretell.
 
     The margin 1.645 sqrt(max(n, 1)) keeps a few quiet hours from promising a quiet next one.
     """
     ranked = sorted(counts)
     value = ranked[min(math.ceil(UPPER_QUANTILE * (len(ranked) + 1)), len(ranked)) - 1]
-    return value + Z_95 * math.sqrt(max(value, 1))
+    return max(value + Z_95 * math.sqrt(max(value, 1)), foretold(counts))
+
+
+def foretold(counts: Sequence[int]) -> float:
+    """95 % quantile of the next count, if all are Poisson with one unknown mean.
+
+    With Jeffreys' prior the next count is negative binomial with shape N + 1/2 and probability
+    k / (k + 1), N vehicles in k hours (Gelman et al., Bayesian Data Analysis, 2.6). Many vehicles:
+    the normal law of the same mean and variance.
+    """
+    number, hours = sum(counts), len(counts)
+    shape, probability = number + 0.5, hours / (hours + 1)
+    mean = shape / hours
+    if mean > _MANY:
+        return mean + Z_95 * math.sqrt(mean * (1 + 1 / hours))
+    chance = below = probability**shape
+    count = 0
+    while below < UPPER_QUANTILE:
+        chance *= (shape + count) / (count + 1) * (1 - probability)
+        below += chance
+        count += 1
+    return float(count)

@@ -18,7 +18,7 @@ from cloud.lighting.model import (
     validity,
 )
 from cloud.lighting.store import factors
-from cloud.lighting.traffic import BoundSource, HourCount, bounds, without_counter
+from cloud.lighting.traffic import BoundSource, HourCount, bounds, foretold, without_counter
 from protocols.ids import DeviceId, GroupId
 from protocols.plan import level_at
 from protocols.time import TimeUs, from_datetime, to_datetime
@@ -83,6 +83,16 @@ def test_quiet_counts_lower_two_classes_and_busy_ones_none() -> None:
     assert level_at(busy, busy.groups[0], midnight, clock_sure=True).level_pct == 100.0
 
 
+@pytest.mark.parametrize(
+    ("counts", "most"),
+    # Quantiles of the negative binomial law (shape N + 1/2, probability k / (k + 1)) by its
+    # published recurrence; the last one by the normal law.
+    [((0, 0), 1.0), ((0,), 2.0), ((3, 4, 2), 7.0), ((100, 100), 120.1)],
+)
+def test_few_counts_promise_little(counts: tuple[int, ...], most: float) -> None:
+    assert foretold(counts) == pytest.approx(most, abs=0.6 if most > 100 else 0.0)
+
+
 def test_lamps_are_off_by_day() -> None:
     plan = plan_of(group(), steady(10, 3), HERE, NOON)
     assert level_at(plan, plan.groups[0], NOON + HOUR_US, clock_sure=True).level_pct == 0.0
@@ -93,7 +103,7 @@ def test_one_counted_week_lowers_working_days_but_not_the_week_end() -> None:
     tuesday = found.at(TimeUs(NOON + 14 * HOUR_US))
     saturday = found.at(TimeUs(NOON + 5 * 24 * HOUR_US))
     assert tuesday.source is BoundSource.DAY_TYPE
-    assert tuesday.per_h == pytest.approx(10 + 1.645 * 10**0.5)
+    assert tuesday.per_h == foretold((10,) * 5) > 10 + 1.645 * 10**0.5
     assert saturday.per_h is None
 
 
