@@ -136,7 +136,7 @@ class Gateway:
         assert ack is not None
         [stream] = decode_ack(encode_ack(ack)).streams
         if ack_arrives:
-            self.outbox.acknowledge(stream)
+            self.outbox.acknowledge(stream, now_us=NOW_US)
         return stream
 
 

@@ -1,4 +1,4 @@
-"""The measurement of queries, small: its answers are checked against the counters, not its times."""
+"""The measurement of queries, small: answers are checked against the counters, not its times."""
 
 from datetime import UTC, datetime
 
