@@ -23,8 +23,9 @@ class Event:
         """Report it once; the fields must be those of the catalogue."""
         if tuple(sorted(fields)) != tuple(sorted(self.fields)):
             raise TypeError(f"{self.name} has the fields {self.fields}, not {tuple(fields)}")
-        text = " ".join([self.name, *(f"{name}={fields[name]}" for name in self.fields)])
-        _log.log(self.level, "%s", text, extra={"event": self.name, "fields": fields})
+        if _log.isEnabledFor(self.level):
+            text = " ".join([self.name, *(f"{name}={fields[name]}" for name in self.fields)])
+            _log.log(self.level, "%s", text, extra={"event": self.name, "fields": fields})
 
 
 _I, _W, _E = logging.INFO, logging.WARNING, logging.ERROR

@@ -15,7 +15,7 @@ from benchmarks.delivery_simulation.world import START_US, Crash, Violation, Wor
 from protocols.ack import Ack
 from protocols.ids import Lane
 
-STEPS = 100
+STEPS = 80
 _ROUNDS = 60
 _ALL, _LIVE = frozenset(Lane), frozenset({Lane.LIVE})
 
@@ -52,6 +52,7 @@ _FAULTS = {
     "back_up": 2,
     "restore": 1,
     "disaster": 1,
+    "kill_before_recording": 1,
     "refuse": 1,
     "flood": 3,
     "backfill": 2,
@@ -136,7 +137,7 @@ class Schedule:
     def flood(self) -> None:
         """An outage goes on: rows and rows, and the uplink has been down for long."""
         self.disconnect()
-        for _ in range(self.chance.randint(3, 15)):
+        for _ in range(self.chance.randint(3, 10)):
             self.world.pass_time(30)
             self.process().measure(self.chance.randint(1, 4))
             self.process().cycle()
@@ -285,6 +286,13 @@ class Schedule:
         self.cycle()
         self._carry(self.process(), rounds=1)
         self.flood()
+
+    def kill_before_recording(self) -> None:
+        """Acknowledgements have been heard and made room to send more; then a kill, an outage."""
+        self.connect()
+        self.world.pass_time(1)
+        for name in ("publish", "arrive", "commit", "ack", "publish", "kill", "flood"):
+            getattr(self, name)()
 
     # What must hold
 
