@@ -10,7 +10,6 @@ doubled is a failure, not a figure.
 With --simulate N the pure core of the sender runs N random schedules instead, without processes.
 """
 
-import importlib
 import sys
 from collections.abc import Mapping
 from typing import cast
@@ -43,8 +42,24 @@ def measure(**options: object) -> Mapping[str, float]:
 
 
 def _simulated(schedules: int, seed: int) -> Mapping[str, float]:
-    run = importlib.import_module("benchmarks.delivery_simulation.run")
-    return cast(Mapping[str, float], run.simulate(schedules, seed))
+    if schedules < 1:
+        raise MeasurementError(f"--simulate {schedules}: at least 1")
+    from benchmarks.delivery_simulation.run import simulate
+
+    result = simulate(schedules, seed)
+    if result.violations:
+        raise MeasurementError(
+            f"{result.violations} of {schedules} schedules break a promise, the first is "
+            f"{result.first_failing}: {result.first_violation}; play it again with python -m "
+            f"benchmarks.delivery_simulation.run --seed {seed} --schedule {result.first_failing}"
+        )
+    return {
+        "schedules": result.schedules,
+        "steps": result.steps,
+        "crashes": result.crashes,
+        "simulated_rows": result.rows,
+        "violations": 0,
+    }
 
 
 def _say(text: str) -> None:

@@ -5,7 +5,7 @@ ECLOR_TEST_NIGHTLY=1 plays every crash point for four messages too.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -14,6 +14,8 @@ from benchmarks.delivery_simulation.exhaustive import all_schedules
 from benchmarks.delivery_simulation.run import simulate
 from benchmarks.delivery_simulation.schedule import play
 from benchmarks.delivery_simulation.world import Violation
+from benchmarks.evaluations import delivery
+from benchmarks.harness import MeasurementError
 
 NIGHTLY = os.environ.get("ECLOR_TEST_NIGHTLY") == "1"
 """Four messages take as long as one to three together, twice over."""
@@ -60,6 +62,19 @@ def test_a_schedule_is_played_again_from_its_number() -> None:
     assert [play(SEED, number) for number in range(20)] == [
         play(SEED, number) for number in range(20)
     ]
+
+
+def measured(schedules: int) -> Mapping[str, float]:
+    return delivery.measure(simulate=schedules, seed=SEED, kills=1, edition="auto")
+
+
+def test_the_evaluation_gives_figures_and_no_figure_for_a_broken_promise() -> None:
+    figures = measured(50)
+    assert (figures["schedules"], figures["violations"]) == (50, 0)
+    with BUGS[0].planted(), pytest.raises(MeasurementError, match=r"--seed 1 --schedule \d+"):
+        measured(50)
+    with pytest.raises(MeasurementError, match="at least 1"):
+        measured(0)
 
 
 def first_caught(bug: Bug) -> tuple[int, str] | None:
