@@ -15,7 +15,7 @@ from benchmarks.delivery_simulation.world import START_US, Crash, Violation, Wor
 from protocols.ack import Ack
 from protocols.ids import Lane
 
-STEPS = 80
+STEPS = 64
 _ROUNDS = 60
 _ALL, _LIVE = frozenset(Lane), frozenset({Lane.LIVE})
 
