@@ -25,21 +25,11 @@ from protocols.quantities import KINDS, Kind
 from protocols.time import from_datetime
 
 _FETCH = 5_000
-_TABLE = """
+# For layout 2 of edge/outbox_schema.sql. Content null: nothing is left of the batch.
+_TRIGGERS = """
 create table if not exists witness (
     seen integer primary key, lane integer not null, seq integer not null, content blob
 );
-"""
-# By the layout that table `store` of the outbox names. Content null: nothing is left of the batch.
-_TRIGGERS = {
-    1: """
-create trigger if not exists witness_stored after insert on batch
-begin insert into witness (lane, seq, content) values (new.lane, new.seq, new.payload); end;
-create trigger if not exists witness_emptied
-after update of payload on batch when new.payload is null
-begin insert into witness (lane, seq) values (new.lane, new.seq); end;
-""",
-    2: """
 create trigger if not exists witness_stored after insert on payload
 begin
     insert into witness (lane, seq, content)
@@ -48,8 +38,7 @@ end;
 create trigger if not exists witness_emptied
 after update of bytes on batch when new.bytes = 0 and old.bytes > 0
 begin insert into witness (lane, seq) values (new.lane, new.seq); end;
-""",
-}
+"""
 
 
 class WitnessError(MeasurementError):
@@ -75,8 +64,7 @@ def install(outbox: Path) -> None:
     """Make a new outbox note every batch; before its agent runs."""
     connection = sqlite3.connect(outbox)
     try:
-        (layout,) = connection.execute("select version from store").fetchone()
-        connection.executescript(_TABLE + _TRIGGERS[layout])
+        connection.executescript(_TRIGGERS)
     finally:
         connection.close()
 

@@ -7,6 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.delivery_proof.schedule import DiskFull, Kill, NetworkFault, schedule
+from benchmarks.delivery_simulation import run as simulation
+from benchmarks.delivery_simulation.run import Result
+from benchmarks.evaluations import delivery
+from benchmarks.harness import MeasurementError
 
 pytestmark = pytest.mark.checkout
 
@@ -37,3 +41,27 @@ def test_every_party_link_and_fault_has_its_turn_within_sixty_kills() -> None:
 
 def test_sixty_kills_leave_time_for_the_rest_within_three_minutes() -> None:
     assert all(schedule(60, s, edges=3, workers=2, proxies=7)[-1].at_s < 130 for s in range(50))
+
+
+def test_the_simulation_gives_figures() -> None:
+    figures = delivery.measure(kills=60, seed=1, edition="auto", simulate=20)
+    assert (figures["schedules"], figures["violations"]) == (20, 0)
+    assert figures["rows"] > 0
+
+
+def test_a_broken_promise_is_no_figure_and_says_how_to_see_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = Result(7, 100, 0, 0, 0, 2, first_failing=42, first_violation="row lost")
+    monkeypatch.setattr(simulation, "simulate", lambda schedules, seed: broken)
+    with pytest.raises(MeasurementError, match=r"row lost.*--seed 7 --schedule 42"):
+        delivery.measure(kills=60, seed=7, edition="auto", simulate=100)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"kills": 0}, {"edition": "oracle"}, {"simulate": 0}], ids=lambda wrong: str(wrong)
+)
+def test_a_wrong_option_is_one_line(wrong: dict[str, object]) -> None:
+    given: dict[str, object] = {"kills": 4, "seed": 1, "edition": "auto", "simulate": None}
+    with pytest.raises(MeasurementError, match=next(iter(wrong))):
+        delivery.measure(**(given | wrong))
