@@ -1,6 +1,7 @@
 """Carries a schedule out: kills, faults on the links, a full disk, repeated messages."""
 
 import asyncio
+import errno
 import os
 import random
 import time
@@ -120,12 +121,25 @@ async def _fill(disk: Path, length_s: float) -> None:
     filler = disk / "filler"
     file = os.open(filler, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        free = os.statvfs(disk)
-        os.posix_fallocate(file, 0, free.f_bavail * free.f_frsize)
+        while not _filled(file, disk):
+            pass  # the agent took a page meanwhile: what is free now?
         await asyncio.sleep(length_s)
     finally:
         os.close(file)
         filler.unlink()
+
+
+def _filled(file: int, disk: Path) -> bool:
+    """Give all the room of `disk` to `file`; False if somebody else took some of it first."""
+    free = os.statvfs(disk)
+    size = os.fstat(file).st_size + free.f_bavail * free.f_frsize
+    try:
+        os.posix_fallocate(file, 0, max(size, 1))
+    except OSError as exc:
+        if exc.errno != errno.ENOSPC:
+            raise
+        return False
+    return True
 
 
 class _Client(aiomqtt.Client):
