@@ -111,6 +111,7 @@ class Stage:
     gateways: Sequence[Gateway]
     workers: Sequence[Role]
     proxies: Sequence[FaultProxy]
+    traces: "_Traces"
     disk: Path | None
     """Mount point of the last gateway's small disk; None where mounting is not allowed."""
     busy: Mapping[str, asyncio.Lock] = field(
@@ -167,6 +168,7 @@ async def _brought_up(edition: str, trace_rows: int, seed: int, say: Say) -> Asy
             gateways=gateways,
             workers=workers,
             proxies=[*(gateway.proxy for gateway in gateways), *worker_proxies],
+            traces=traces,
             disk=disk,
         )
         for role in stage.roles():
@@ -262,6 +264,8 @@ class _Traces:
         self._rows = rows
         self._seed = seed
         self._given: dict[str, int] = {}
+        self.wanted = True
+        """Whether an agent gets a trace at its start."""
         step_us = load.STEP_S * 1_000_000
         # Away from now: the rows of live polls have their own time.
         self._newest_us = time.time_ns() // 1_000 // step_us * step_us - 60 * step_us
@@ -305,7 +309,7 @@ async def _gateway(
         )
 
     def command() -> list[str]:
-        trace = ["--backfill", str(traces.next(name))] if measuring else []
+        trace = ["--backfill", str(traces.next(name))] if measuring and traces.wanted else []
         return ["edge", "run", "--config", str(config), *trace]
 
     configure(True)
