@@ -1,8 +1,8 @@
 """A database under the load of street lamps: territory, batches, CPU, and two figures of storage.
 
-Lamps of 50 to a gateway, a reading each 5 minutes: level, power, energy counter, voltage and
-temperature with noise at the resolution of their columns, so that nothing is constant. Rows come
-in the order of a gateway's blocks.
+Lamps of 50 to a gateway, a reading each 5 minutes: level and power with their extremes, energy
+counter, voltage and temperature with noise at the resolution of their columns, so that nothing is
+smooth. Rows come in the order of a gateway's blocks.
 """
 
 import random
@@ -92,18 +92,25 @@ class Lights:
         for lamp in range(LAMPS):
             for window in range(self._window, self._window + windows):
                 self._energy_wh[lamp] += self._noise.randint(0, 5)
+                level, power = min(95.0, gauss(60, 2)), gauss(38, 1.2)
+                off = abs(gauss(0, 1.5))
                 rows.append(
                     reading(
                         Kind.LIGHT,
                         DeviceId(f"lamp-{lamp:02d}"),
                         TimeUs(START_US + window * WINDOW_S * US_PER_S),
                         window_s=WINDOW_S,
-                        level_pct=min(100.0, round(gauss(60, 2), 1)),
+                        level_pct=level,
+                        level_min_pct=level - off,
+                        level_max_pct=level + off,
                         target_pct=60.0,
-                        power_w=round(gauss(38, 1.2), 1),
+                        power_w=power,
+                        power_min_w=power - off,
+                        power_max_w=power + off,
+                        coverage_pct=100.0,
                         energy_wh=self._energy_wh[lamp],
-                        voltage_v=round(gauss(230.5, 0.8), 1),
-                        temperature_c=round(gauss(31, 0.3), 1),
+                        voltage_v=gauss(230.5, 0.8),
+                        temperature_c=gauss(31, 0.3),
                         status=0,
                     )
                 )
@@ -136,7 +143,14 @@ def light_rows(device_ids: Sequence[int], *, start_us: int, windows: int, seed: 
         "voltage_v": np.round(noise.normal(230.5, 0.8, n), 1),
         "temperature_c": np.round(noise.normal(31, 0.3, n), 1),
         "status": np.zeros(n),
+        "coverage_pct": np.full(n, 100.0),
     }
+    for name, spread in (("level", 2.0), ("power", 1.2)):
+        mean = given["level_pct" if name == "level" else "power_w"]
+        unit = "pct" if name == "level" else "w"
+        off = np.round(np.abs(noise.normal(0, spread, n)), 1)
+        given[f"{name}_min_{unit}"] = mean - off
+        given[f"{name}_max_{unit}"] = np.minimum(100, mean + off)
     table = TABLES[Kind.LIGHT]
     columns = tuple(given[c.name].astype(NATIVE[c.sql]) for c in table.columns)
     return Rows(table, columns, (None,) * len(columns))

@@ -81,7 +81,7 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan_interval_s: Annotated[int, Meta(ge=10, le=86_400)] = 900
     plan_key_file: str = ""
     wait_interval_s: Annotated[int, Meta(ge=5, le=3_600)] = 30
-    rollup_interval_s: Annotated[int, Meta(ge=1, le=3_600)] = 30
+    rollup_interval_s: Annotated[int, Meta(ge=1, le=3_600)] = 60
     partition_days_ahead: Annotated[int, Meta(ge=1, le=60)] = 14
 
 

@@ -51,28 +51,65 @@ def _hour(
         quality |= row.quality
     out: Row = {
         "rows": len(rows),
-        "covered_s": sum(row.window_s for row in rows),
+        "covered_s": sum(_covered_s(row) for row in rows),
         "quality": quality,
     }
     for column, form in ROLLUPS[kind].columns:
-        position = KINDS[kind].index(column.name)
-        given = [(row, row.values[position]) for row in rows]
-        pairs = [(row, value) for row, value in given if isinstance(value, int)]
-        values = [value for _, value in pairs]
+        pairs = _present(rows, column.name)
         if form is Form.MEAN:
             out |= _gauge(column, pairs)
+            if column.name in ROLLUPS[kind].extremes:
+                out |= _extremes(column, rows, ROLLUPS[kind].extremes[column.name])
         elif form is Form.DIFFERENCE:
             out |= _counter(column.name, pairs, ends, device)
+        elif form in (Form.SUM, Form.FLAGS):
+            out[column.name] = _picked(form, [value for _, value in pairs])
         else:
-            out[column.name] = _counted(form, values)
+            physical = [_stored(column, value / column.factor) for _, value in pairs]
+            out[column.name] = _picked(form, physical)
     return out
 
 
-def _counted(form: Form, values: Sequence[int]) -> int | None:
+def _present(rows: Sequence[Reading], name: str) -> list[tuple[Reading, int]]:
+    """Rows that have a number in a column, with it."""
+    position = KINDS[rows[0].kind].index(name)
+    given = [(row, row.values[position]) for row in rows]
+    return [(row, value) for row, value in given if isinstance(value, int)]
+
+
+def _covered_s(row: Reading) -> int:
+    """The part of the window that good samples speak for; all of it where nothing is said."""
+    share = row.physical("coverage_pct")
+    pct = 100.0 if share is None else float(np.float32(share))
+    return round(row.window_s * pct / 100)
+
+
+def _extremes(column: Column, rows: Sequence[Reading], names: tuple[str, str]) -> Row:
+    """The windows' own extremes, or the reading where a window has none."""
+    out: Row = {}
+    for name, choose, part in zip(names, (min, max), ("min", "max"), strict=True):
+        own = dict(_present(rows, name))
+        mean = dict(_present(rows, column.name))
+        values = [own.get(row, mean.get(row)) for row in rows]
+        known = [value for value in values if value is not None]
+        key = f"{column.name}_{part}"
+        out[key] = _stored(column, choose(known) / column.factor) if known else None
+    return out
+
+
+def _picked(form: Form, values: Sequence[Any]) -> Any:
+    """What is left of values in the order of time; None of none."""
     if not values:
         return None
-    if form is Form.SUM:
-        return sum(values)
+    match form:
+        case Form.SUM:
+            return sum(values)
+        case Form.LOWEST:
+            return min(values)
+        case Form.HIGHEST:
+            return max(values)
+        case Form.LAST:
+            return values[-1]
     bits = 0
     for value in values:
         bits |= value
@@ -151,19 +188,21 @@ def _day(kind: Kind, day: date, rows: Sequence[Row], zone: str) -> Row:
             ends = [row[f"{name}_end"] for row in rows if row[f"{name}_end"] is not None]
             out[f"{name}_end"] = ends[-1] if ends else None
         else:
-            out[name] = _counted(form, [row[name] for row in rows if row[name] is not None])
+            out[name] = _picked(form, [row[name] for row in rows if row[name] is not None])
     return out
 
 
 def _day_gauge(column: Column, rows: Sequence[Row]) -> Row:
     name, factor = column.name, 1000 * column.factor
     known = [row for row in rows if row[f"{name}_mean"] is not None]
+    lows = [row[f"{name}_min"] for row in rows if row[f"{name}_min"] is not None]
+    highs = [row[f"{name}_max"] for row in rows if row[f"{name}_max"] is not None]
     seconds = sum(row[f"{name}_s"] for row in known)
     total = sum(round(row[f"{name}_mean"] * factor) * row[f"{name}_s"] for row in known)
     return {
         f"{name}_mean": _stored(column, total / (factor * seconds)) if known else None,
-        f"{name}_min": min((row[f"{name}_min"] for row in known), default=None),
-        f"{name}_max": max((row[f"{name}_max"] for row in known), default=None),
+        f"{name}_min": min(lows, default=None),
+        f"{name}_max": max(highs, default=None),
         f"{name}_s": seconds,
     }
 

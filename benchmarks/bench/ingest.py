@@ -1,7 +1,7 @@
 """Taking batches over: the transaction against bare COPY, CPU a row, replay, broker to COMMIT.
 
 All in one run on one durable server, CPU of this process plus that of its database session
-(/proc), by turns, medians; a row is a wide light reading of 7 values under the unique index.
+(/proc), by turns, medians; a row is a wide light reading of 12 values under the unique index.
 
 - Bare COPY: bytes made beforehand into the same table, BEGIN to COMMIT, as psql's \\copy does.
 - The transaction: ledger, names, COPY, latest values, marks, streams, COMMIT, of 6,000 and of

@@ -108,8 +108,8 @@ def _of(column: Column, form: Form) -> tuple[tuple[str, str], ...]:
             return tuple((f"{name}_{what}", column.sql) for what in ("mean", "min", "max"))
         case Form.SUM:
             return ((name, "int8"),)
-        case Form.FLAGS:
-            return ((name, "int2"),)
+        case Form.FLAGS | Form.LOWEST | Form.HIGHEST | Form.LAST:
+            return ((name, column.sql),)
         case Form.DIFFERENCE:
             return (
                 (name, "int8"),

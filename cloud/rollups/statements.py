@@ -28,12 +28,14 @@ _FRESH = SQL(
     ", lag(f.t) over {within} as {c_prev_hour}"
 )
 _WITHIN = SQL("(partition by f.{key}, f.{c_end} is null order by f.t)")
-# ... and in the table; not looked for where the statement has the very hour before.
+# ... and in the table. The first two conditions do not depend on it: where they fail, which is
+# the rule (the statement has the very hour before), the table is not read at all.
 _STORED = SQL(
     " left join lateral (select p.{c_end} as v, p.{c_end_t} as v_t from {hour} p"
-    " where f.{c_end} is not null and p.{key} = f.{key} and p.t < f.t and p.{c_end} is not null"
-    " and (f.{c_prev_hour} is null"
-    " or (f.{c_prev_hour} < f.t - interval '1 hour' and p.t > f.{c_prev_hour}))"
+    " where f.{c_end} is not null"
+    " and (f.{c_prev_hour} is null or f.{c_prev_hour} < f.t - interval '1 hour')"
+    " and p.{key} = f.{key} and p.t < f.t"
+    " and p.t > coalesce(f.{c_prev_hour}, '-infinity') and p.{c_end} is not null"
     " order by p.t desc limit 1) {c_stored} on true"
 )
 _PARTS = (

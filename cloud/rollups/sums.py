@@ -34,6 +34,7 @@ _DAY_MEAN_FLOAT8 = SQL(
     "(sum(round(({mean} * {factor})::numeric) * {s})"
     " / ({factor} * sum({s}) filter (where {mean} is not null)))::float8"
 )
+_LAST = SQL("(array_agg({c} order by t desc) filter (where {c} is not null))[1]")
 _PARTS = ("end", "end_t", "first", "first_t", "inside", "inside_resets")
 
 
@@ -42,11 +43,13 @@ def of_hour(table: RollupTable) -> Sums:
     present values around each: c_before and c_after."""
     sums: Sums = {
         "rows": SQL("count(*)::int4"),
-        "covered_s": SQL("sum(window_s)::int4"),
+        "covered_s": SQL("sum(round(window_s * coalesce(coverage_pct, 100)::float8 / 100))::int4"),
         "quality": SQL("bit_or(quality)::int2"),
     }
     for column, form in table.columns:
         sums |= _reading_sums(column, form)
+        if column.name in table.extremes:
+            sums |= _extremes(column.name, *table.extremes[column.name])
     return sums
 
 
@@ -104,10 +107,30 @@ def _reading_sums(column: Column, form: Form) -> Sums:
             }
         case Form.SUM:
             return {column.name: SQL("sum({c})").format(c=c)}
-        case Form.FLAGS:
-            return {column.name: SQL("bit_or({c})").format(c=c)}
         case Form.DIFFERENCE:
             return _counter(column.name)
+        case _:
+            return {column.name: _alike(column.name, form)}
+
+
+def _extremes(name: str, lowest: str, highest: str) -> Sums:
+    """Minimum and maximum of a gauge whose windows tell their own, except older ones."""
+    given = {"c": Identifier(name), "low": Identifier(lowest), "high": Identifier(highest)}
+    return {
+        f"{name}_min": SQL("min(coalesce({low}, {c}))").format(**given),
+        f"{name}_max": SQL("max(coalesce({high}, {c}))").format(**given),
+    }
+
+
+def _alike(name: str, form: Form) -> Composed:
+    """What is the same over readings and over hours."""
+    function = {
+        Form.FLAGS: SQL("bit_or({c})"),
+        Form.LOWEST: SQL("min({c})"),
+        Form.HIGHEST: SQL("max({c})"),
+        Form.LAST: _LAST,
+    }[form]
+    return function.format(c=Identifier(name))
 
 
 def _counter(name: str) -> Sums:
@@ -151,16 +174,15 @@ def _hour_sums(column: Column, form: Form) -> Sums:
             }
         case Form.SUM:
             return {name: _total(name)}
-        case Form.FLAGS:
-            return {name: SQL("bit_or({})").format(Identifier(name))}
         case Form.DIFFERENCE:
-            last = SQL("(array_agg({end} order by t desc) filter (where {end} is not null))[1]")
             return {
                 name: _total(name),
                 f"{name}_span_s": SQL("sum({})::int4").format(Identifier(f"{name}_span_s")),
                 f"{name}_resets": SQL("sum({})::int4").format(Identifier(f"{name}_resets")),
-                f"{name}_end": last.format(end=Identifier(f"{name}_end")),
+                f"{name}_end": _LAST.format(c=Identifier(f"{name}_end")),
             }
+        case _:
+            return {name: _alike(name, form)}
 
 
 def _total(name: str) -> Composed:

@@ -20,11 +20,14 @@ class Form(enum.StrEnum):
     SUM = "sum"  # counted within each window
     DIFFERENCE = "difference"  # a counter: from the end of the bucket before to the end of this
     FLAGS = "flags"  # bits seen, or-ed
+    LOWEST = "lowest"  # of what the windows had lowest, over several columns
+    HIGHEST = "highest"
+    LAST = "last"  # at the end of the bucket
 
 
 @dataclass(frozen=True, slots=True)
 class RollupTable:
-    """Hour and day table of one kind; `columns` are those of the readings, with their form."""
+    """Hour and day table of one kind; `columns` are those that are summed up, with their form."""
 
     readings: ReadingTable
     columns: tuple[tuple[Column, Form], ...]
@@ -37,6 +40,15 @@ class RollupTable:
     def key(self) -> str:
         """device_id, or series_id for samples."""
         return self.readings.key
+
+    @property
+    def extremes(self) -> Mapping[str, tuple[str, str]]:
+        """For a gauge, the columns with the lowest and the highest sample of each window, which are
+        part of its own minimum and maximum."""
+        columns = KINDS[self.kind].columns
+        of = {(c.role, c.of[0]): c.name for c in columns if len(c.of) == 1}
+        lowest = (name for role, name in of if role is Role.MIN)
+        return {name: (of[Role.MIN, name], of[Role.MAX, name]) for name in lowest}
 
     @property
     def hour(self) -> str:
@@ -89,8 +101,8 @@ def _day(column: Column, form: Form) -> list[tuple[str, str]]:
             return [*values, (f"{name}_s", "int4")]
         case Form.SUM:
             return [(name, "int8")]
-        case Form.FLAGS:
-            return [(name, "int2")]
+        case Form.FLAGS | Form.LOWEST | Form.HIGHEST | Form.LAST:
+            return [(name, column.sql)]
         case Form.DIFFERENCE:
             return [
                 (name, "int8"),
@@ -100,12 +112,23 @@ def _day(column: Column, form: Form) -> list[tuple[str, str]]:
             ]
 
 
-def _form(column: Column) -> Form:
+def _form(column: Column) -> Form | None:
+    """None where the column is part of another sum."""
     match column.role:
         case Role.COUNTER:
             return Form.DIFFERENCE
         case Role.FLAGS:
             return Form.FLAGS
+        case Role.MIN | Role.MAX if len(column.of) == 1:
+            return None
+        case Role.MIN:
+            return Form.LOWEST
+        case Role.MAX:
+            return Form.HIGHEST
+        case Role.LAST:
+            return Form.LAST
+        case Role.TEXT | Role.COVERAGE:
+            return None
         case Role.STATE if column.sql == "int4":
             return Form.SUM
         case _:
@@ -113,8 +136,8 @@ def _form(column: Column) -> Form:
 
 
 def _table(kind: Kind) -> RollupTable:
-    numbers = [c for c in KINDS[kind].columns if c.role is not Role.TEXT and not c.derived]
-    return RollupTable(TABLES[kind], tuple((column, _form(column)) for column in numbers))
+    forms = ((column, _form(column)) for column in KINDS[kind].columns)
+    return RollupTable(TABLES[kind], tuple((c, form) for c, form in forms if form is not None))
 
 
 ROLLUPS: Mapping[Kind, RollupTable] = MappingProxyType({kind: _table(kind) for kind in ROLLED})

@@ -30,9 +30,11 @@ STARTS = [
     from_datetime(datetime(*when, tzinfo=UTC))
     for when in ((2025, 3, 29, 18), (2025, 10, 25, 18), (2025, 6, 3, 9), (2024, 12, 31, 18))
 ]
-KINDS_TRIED = (Kind.LIGHT, Kind.PASSAGE, Kind.SAMPLE)
+KINDS_TRIED = (Kind.LIGHT, Kind.FEEDER, Kind.PASSAGE, Kind.SAMPLE)
 WITH_DATABASE = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -69,7 +71,7 @@ def values(kind: Kind) -> st.SearchStrategy[dict[str, Any]]:
     for column in KINDS[kind].columns:
         if column.role is Role.TEXT:
             columns[column.name] = st.just("niveau_cm")
-        elif column.role is Role.GAUGE:
+        elif column.role is Role.GAUGE or column.derived:
             scaled = st.integers(int(max(column.lo, -60)) * column.factor, 100 * column.factor)
             columns[column.name] = st.none() | scaled.map(column.to_physical)
         else:
