@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+from psycopg.types.json import Jsonb
 
 from cloud.ingest import store as ingest
 from cloud.storage import editions
@@ -30,6 +31,8 @@ ZONE = ZoneInfo("Europe/Paris")
 HOUR_US = 3_600 * US_PER_S
 LAMPS_A_GATEWAY = 50
 _TABLE = TABLES[Kind.LIGHT]
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Integers = NDArray[np.int64]
 
@@ -186,8 +189,9 @@ def _register(conn: psycopg.Connection, load: Load) -> Integers:
         " from lighting_group l join device d using (gateway_id)"
     )
     conn.execute(
-        "insert into facility (site_id, slug, name, bays, mean_service_s)"
-        " select site_id, 'recyclerie', 'Recyclerie', 6, 420 from site order by slug limit 1"
+        "insert into facility (site_id, slug, name, bays, mean_service_s, opening)"
+        " select site_id, 'recyclerie', 'Recyclerie', 6, 420, %s from site order by slug limit 1",
+        (Jsonb(dict.fromkeys(_DAYS, [["00:00", "23:59"]])),),
     )
     conn.execute(
         "insert into wait_estimate (facility_id, t, p50_s, p80_s, p95_s, status, basis, situation)"

@@ -1,5 +1,6 @@
 """The OpenAPI document: what the framework derives, and what it cannot know."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -48,4 +49,46 @@ def _add_problems(document: dict[str, Any]) -> None:
             responses = operation["responses"]
             if "422" in responses:
                 responses["422"] = {"description": "Invalid request", "content": problem}
+            _show(responses, schemas)
             responses["default"] = {"description": "Any other error", "content": problem}
+
+
+def _show(responses: dict[str, Any], schemas: Mapping[str, Any]) -> None:
+    """An example of each JSON answer, from the examples of its fields."""
+    for status, response in responses.items():
+        form = response.get("content", {}).get("application/json")
+        if status.startswith("2") and form and "schema" in form and "example" not in form:
+            form["example"] = example_of(form["schema"], schemas)
+
+
+def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
+    """A value of this schema: what it gives as an example, else the plainest it allows."""
+    if "$ref" in schema:
+        return example_of(schemas[schema["$ref"].rsplit("/", 1)[-1]], schemas)
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
+    for key in ("example", "const", "default"):
+        if key in schema:
+            return schema[key]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            return example_of(schema[key][0], schemas)
+    match schema.get("type"):
+        case "object":
+            fields = schema.get("properties", {})
+            return {name: example_of(field, schemas) for name, field in fields.items()}
+        case "array":
+            parts = schema.get("prefixItems") or [schema.get("items", {})]
+            return [example_of(part, schemas) for part in parts]
+        case "string":
+            return _TEXTS.get(schema.get("format", ""), "text")
+        case other:
+            return {"integer": 0, "number": 0.0, "boolean": True}.get(other or "")
+
+
+_TEXTS = {
+    "date-time": "2026-01-01T00:00:00Z",
+    "date": "2026-01-01",
+    "uuid": "5b0c1e9e-2f3a-4c58-9f0e-6d8f8f3b7a11",
+}

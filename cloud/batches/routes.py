@@ -4,7 +4,9 @@ For gateways behind a proxy that lets only HTTP through, and for repairs by hand
 again is harmless: the answer is the same acknowledgement document.
 """
 
+import json
 from typing import Annotated
+from uuid import UUID
 
 import psycopg
 from fastapi import APIRouter, Request, Response
@@ -19,12 +21,33 @@ from cloud.registry import store as registry
 from cloud.settings import Settings
 from cloud.storage.pool import connect
 from protocols import wire
-from protocols.ack import encode_ack
+from protocols.ack import Ack, StreamAck, encode_ack
+from protocols.ids import Epoch, GatewayId, Lane
+from protocols.time import US_PER_S, TimeUs
 from protocols.wire import MAX_PAYLOAD_BYTES, WireError
 
 router = APIRouter(tags=["ingest"])
 
 MEDIA_TYPE = "application/x-protobuf"
+ACK = json.loads(
+    encode_ack(
+        Ack(
+            GatewayId("cab-centre-1"),
+            TimeUs(1_767_225_600 * US_PER_S),
+            (
+                StreamAck(
+                    epoch=Epoch(UUID("5b0c1e9e-2f3a-4c58-9f0e-6d8f8f3b7a11")),
+                    lane=Lane.LIVE,
+                    watermark=41,
+                    ranges=((43, 45),),
+                    quarantined=(),
+                    rewind_to=None,
+                ),
+            ),
+        )
+    )
+)
+"""An example: all up to batch 41 and 43 to 45 are here, 42 is not."""
 
 
 @router.post(
@@ -32,7 +55,7 @@ MEDIA_TYPE = "application/x-protobuf"
     responses={
         200: {
             "description": "Stored, or stored before: the acknowledgement (docs: formats)",
-            "content": {"application/json": {"schema": {"type": "object"}}},
+            "content": {"application/json": {"schema": {"type": "object"}, "example": ACK}},
         },
         **openapi_responses(401, 403, 413, 415, 422, 503),
     },

@@ -54,7 +54,9 @@ async def list_energy(
     conn: Connection,
     by: Owner,
     start: Annotated[date, Query(alias="from", description="First day", examples=["2026-01-01"])],
-    until: Annotated[date, Query(alias="to", description="Day after the last")],
+    until: Annotated[
+        date, Query(alias="to", description="Day after the last", examples=["2026-02-01"])
+    ],
     meter: Annotated[Meter, Query(description="Counters in the lamps, or on the feeders")] = (
         Meter.LAMPS
     ),

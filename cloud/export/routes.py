@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import psycopg
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from cloud.api.auth import Principal, Scope, require, require_sight
 from cloud.api.deps import Connection
@@ -17,7 +17,15 @@ from cloud.export import geojson, store
 from cloud.export.stream import ExportResponse, Turns, Wanted
 from cloud.export.table import Format
 from cloud.readings import store as readings
-from cloud.readings.routes import MAX_DEVICES, MAX_LATEST, KindName, choose_source, sight
+from cloud.readings.routes import (
+    MAX_DEVICES,
+    MAX_LATEST,
+    KindName,
+    Start,
+    Until,
+    choose_source,
+    sight,
+)
 from cloud.readings.sources import Resolution, Source, source
 from cloud.settings import Settings
 from protocols.quantities import Kind
@@ -80,8 +88,8 @@ async def export_readings(
     who: Reader,
     conn: Connection,
     kind: KindName,
-    start: Annotated[AwareDatetime, Query(alias="from", description="Inclusive")],
-    until: Annotated[AwareDatetime, Query(alias="to", description="Exclusive")],
+    start: Start,
+    until: Until,
     form: Annotated[Format, Query(alias="format")] = Format.CSV,
     resolution: Literal["auto"] | Resolution = "auto",
     territory: OfTerritory = None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from cloud.api.auth import Principal, Scope, require
@@ -27,6 +27,7 @@ router.include_router(order_routes.router)
 router.include_router(report_routes.router)
 
 Reader = Annotated[Principal, require(Scope.READ)]
+GroupName = Annotated[str, Path(max_length=81, examples=["rue-du-centre"])]
 ERRORS = openapi_responses(401, 403, 404, 409, 422)
 MAX_NIGHTS = 62
 
@@ -126,7 +127,7 @@ async def list_groups(request: Request, who: Reader, conn: Connection, clock: No
 
 @router.get("/groups/{group}", response_model=GroupForm, responses=ERRORS)
 async def read_group(
-    request: Request, group: str, who: Reader, conn: Connection, clock: Now
+    request: Request, group: GroupName, who: Reader, conn: Connection, clock: Now
 ) -> Response:
     """One group, with its present level and power."""
     record = find(await store.groups(conn), group, who)
@@ -135,7 +136,7 @@ async def read_group(
 
 
 @router.get("/groups/{group}/plan", response_model=PlanForm, responses=ERRORS)
-async def read_plan(request: Request, group: str, who: Reader, conn: Connection) -> Response:
+async def read_plan(request: Request, group: GroupName, who: Reader, conn: Connection) -> Response:
     """What is ordered for the group: its levels, one entry at each change."""
     record = find(await store.groups(conn), group, who)
     issued = await store.latest_plan(conn, record.gateway_id)
@@ -148,7 +149,7 @@ async def read_plan(request: Request, group: str, who: Reader, conn: Connection)
 @router.get("/groups/{group}/energy", response_model=EnergyForm, responses=ERRORS)
 async def read_energy(
     request: Request,
-    group: str,
+    group: GroupName,
     who: Reader,
     conn: Connection,
     clock: Now,

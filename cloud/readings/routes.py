@@ -42,6 +42,13 @@ MAX_RANGE = {
 MAX_T_US = 4_102_444_800 * US_PER_S  # 2100-01-01
 
 Reader = Annotated[Principal, require(Scope.READ)]
+Start = Annotated[
+    AwareDatetime,
+    Query(alias="from", description="Inclusive", examples=["2026-01-01T00:00:00Z"]),
+]
+Until = Annotated[
+    AwareDatetime, Query(alias="to", description="Exclusive", examples=["2026-01-02T00:00:00Z"])
+]
 KindName = Literal["light", "feeder", "passage", "ambient", "sample", "outcome", "gap", "health"]
 ERRORS = openapi_responses(401, 403, 404, 422)
 
@@ -189,8 +196,8 @@ async def list_readings(
     conn: Connection,
     kind: KindName,
     gateway: Annotated[str, Query(max_length=40, examples=["cab-centre-1"])],
-    start: Annotated[AwareDatetime, Query(alias="from", description="Inclusive")],
-    until: Annotated[AwareDatetime, Query(alias="to", description="Exclusive")],
+    start: Start,
+    until: Until,
     device: Annotated[
         list[str] | None, Query(max_length=MAX_DEVICES, description="Only these; repeatable")
     ] = None,

@@ -269,6 +269,7 @@ async def delete_gateway(
 
 @router.get(
     "/gateways/{gateway}/config",
+    response_class=Response,
     responses={200: {"content": {"application/toml": {}}}, **openapi_responses(401, 403, 404, 409)},
 )
 async def render_config(who: Reader, conn: Connection, gateway: GatewayName) -> Response:

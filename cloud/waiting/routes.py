@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from cloud.api.deps import Connection, Now
@@ -24,6 +24,7 @@ from protocols.time import US_PER_S, Clock, TimeUs
 
 router = APIRouter(tags=["waiting"])
 
+FacilityName = Annotated[str, Path(max_length=122, examples=["recyclerie-nord"])]
 CACHE = "public, max-age=30"
 ANSWER_US = 30 * US_PER_S
 """Answers are those of the end of the present half minute: the same bytes, hence the same tag, for
@@ -82,7 +83,9 @@ async def list_waits(request: Request, conn: Connection, clock: Now) -> Response
 @router.get(
     "/facilities/{facility}/wait", response_model=WaitForm, responses=openapi_responses(404, 409)
 )
-async def read_wait(request: Request, facility: str, conn: Connection, clock: Now) -> Response:
+async def read_wait(
+    request: Request, facility: FacilityName, conn: Connection, clock: Now
+) -> Response:
     """The wait at one facility now; public."""
     one = _find(await store.facilities(conn), facility)
     (found,) = await service.shown(conn, [one], _as_of(clock))
