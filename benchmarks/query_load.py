@@ -191,7 +191,7 @@ def _register(conn: psycopg.Connection, load: Load) -> Integers:
     conn.execute(
         "insert into facility (site_id, slug, name, bays, mean_service_s, opening)"
         " select site_id, 'recyclerie', 'Recyclerie', 6, 420, %s from site order by slug limit 1",
-        (Jsonb(dict.fromkeys(_DAYS, [["00:00", "23:59"]])),),
+        (Jsonb({day: [["00:00", "23:59"]] for day in _DAYS}),),
     )
     conn.execute(
         "insert into wait_estimate (facility_id, t, p50_s, p80_s, p95_s, status, basis, situation)"

@@ -252,3 +252,43 @@ async def test_the_secret_of_a_key_is_nowhere_in_the_database(migrated_database_
     assert made["key_id"] in text
     assert secret not in text
     assert secret not in listed.text
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("held", list(Scope))
+async def test_a_key_of_another_territory_finds_nothing_and_changes_nothing(
+    migrated_database_url: str, held: Scope
+) -> None:
+    """Every route the scope is let into, asked for objects of Pays-Haut with a key of Val-Bas."""
+    async with world(migrated_database_url) as client:
+        answer = await client.post(
+            "/batches", content=batch(), headers={"Content-Type": "application/x-protobuf"}
+        )
+        assert answer.is_success
+        before = (await client.get("/registry")).content
+        key = await make_key(migrated_database_url, held, territory="val-bas")
+        for operation in guarded():
+            answer = await send(client, operation, key)
+            if answer.status_code == 403:
+                continue
+            said = f"{operation}: {answer.status_code} {answer.text}"
+            if "{" in operation.path or operation.method in ("PUT", "DELETE"):
+                assert answer.status_code == 404, said
+            elif operation.method == "GET":
+                assert answer.status_code in (200, 404), said
+                told = answer.text if answer.is_success else ""  # an error repeats what was asked
+                assert "pays-haut" not in told, said
+                assert "cab-centre-1" not in told, said
+            else:
+                assert (operation.path, answer.status_code) in REFUSED_ABROAD, said
+        assert (await client.get("/registry")).content == before
+        latest = (await client.get("/latest?kind=sample")).json()["items"]
+        assert latest == []
+
+
+REFUSED_ABROAD = {
+    ("/api/v1/registry", 422),  # the document holds another territory: its faults say so
+    ("/api/v1/keys", 201),  # a key made by a bound key is bound alike, see the keys' tests
+    ("/api/v2/write", 404),
+}
+"""What a writing route without a name in its path says to a key of another territory."""
