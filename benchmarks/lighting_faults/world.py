@@ -79,6 +79,8 @@ def month(seed: int) -> Month:
         t_us=t_us,
         target_pct=target,
         power_w=heard,
+        heard=np.isfinite(heard),
+        failed=np.zeros(power.shape, dtype=np.bool_),
         feeder_w=feeder,
         voltage_v=voltage,
         status=_status(rng, faults, len(t_us)),

@@ -5,7 +5,7 @@ visit with the door open is no alarm; a lamp that was just commanded is not judg
 
 | fault | sign |
 |---|---|
-| lamp_out | commanded on, below half of the expected power for 30 min |
+| lamp_out | commanded on, below half of the expected power (or its own word) for 30 min |
 | day_burner | commanded off, above 30 % of the rated power for 30 min |
 | cycling | three restarts within an hour under one command |
 | over_power, under_power | on two mornings: beyond the band, by the same share at every level |
@@ -90,7 +90,8 @@ class Thresholds:
 class Telemetry:
     """One cabinet over consecutive samples; lamps stand in the order of their cable.
 
-    target_pct, power_w (samples, lamps): power NaN where nothing was heard. feeder_w, voltage_v
+    target_pct, power_w (samples, lamps): power NaN where it was not told; `heard`: whether anything
+    was; `failed`: the lamp's own word that it or its gear has failed. feeder_w, voltage_v
     (samples,) NaN where the meter was not read; status (samples,) of the cabinet, 0 = all well;
     dark (samples,). `night_only`: the lamps are fed by night only.
     """
@@ -98,6 +99,8 @@ class Telemetry:
     t_us: Ints
     target_pct: Floats
     power_w: Floats
+    heard: Flags
+    failed: Flags
     feeder_w: Floats
     voltage_v: Floats
     status: Ints
@@ -113,6 +116,17 @@ class Alarm:
     kind: FaultKind
     lamp: int | None
     t_us: TimeUs
+
+
+def lasting_faults(
+    seen: Telemetry, curve: PowerCurve, limits: Thresholds = Thresholds()
+) -> set[tuple[FaultKind, int | None]]:
+    """Kind and lamp of every fault of which the last day showed a sign."""
+    return {
+        (kind, None if kind in CABINET_KINDS else int(lamp))
+        for kind, found in _signs(seen, curve, limits)
+        for lamp in np.flatnonzero(found[-MEMORY:].any(axis=0))
+    }
 
 
 def detect(seen: Telemetry, curve: PowerCurve, limits: Thresholds = Thresholds()) -> list[Alarm]:
@@ -134,18 +148,18 @@ def _signs(
         curve.idle_w + (curve.full_w - curve.idle_w) * seen.target_pct / 100,
         STANDBY_W,
     )
-    heard = np.isfinite(seen.power_w)
-    power = np.where(heard, seen.power_w, expected)
-    steady = heard & _unchanged(seen.target_pct, 2)
+    told = np.isfinite(seen.power_w)
+    power = np.where(told, seen.power_w, expected)
+    steady = told & _unchanged(seen.target_pct, 2)
     lit = steady & (seen.target_pct > 0)
     out = lit & (power < limits.out_share * expected)
-    yield FaultKind.LAMP_OUT, lasting(out, limits.samples(30))
+    yield FaultKind.LAMP_OUT, lasting(out | (seen.failed & seen.heard), limits.samples(30))
     burning = steady & (seen.target_pct == 0) & (power > limits.burner_share * curve.full_w)
     yield FaultKind.DAY_BURNER, lasting(burning, limits.samples(30))
     cycling = _restarts(lit, power > 0.3 * expected) >= limits.restarts
     yield FaultKind.CYCLING, cycling
     yield from _power_signs(seen, curve, limits, lit & ~out, power / expected)
-    yield from _supply_signs(seen, limits, heard, expected)
+    yield from _supply_signs(seen, limits, expected)
     yield FaultKind.DOOR, lasting((seen.status & DOOR_OPEN > 0)[:, None], limits.samples(30))
 
 
@@ -191,9 +205,10 @@ def _of_last_day(values: Floats) -> Floats:
 
 
 def _supply_signs(
-    seen: Telemetry, limits: Thresholds, heard: Flags, expected: Floats
+    seen: Telemetry, limits: Thresholds, expected: Floats
 ) -> Iterator[tuple[FaultKind, Flags]]:
     """Silence of lamps, read together with the feeder and the cabinet's contacts."""
+    heard = seen.heard
     tripped = (seen.status & BREAKER_TRIPPED > 0)[:, None]
     yield FaultKind.BREAKER, lasting(tripped, limits.samples(10))
     load_w = expected.sum(axis=1)

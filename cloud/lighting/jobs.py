@@ -6,7 +6,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from cloud.jobs.publisher import PlanPublisher
 from cloud.jobs.scheduler import Job
-from cloud.lighting import orders, service, store
+from cloud.lighting import fault_watch, orders, service, store
 from cloud.lighting.forecaster import Forecaster, raise_by_live_counts
 from cloud.lighting.signing import PlanSigner
 from protocols.time import US_PER_S, Clock, to_datetime
@@ -14,6 +14,7 @@ from protocols.time import US_PER_S, Clock, to_datetime
 PUBLISH_EVERY_S = 15.0
 DECIDE_EVERY_S = 300.0
 LIVE_EVERY_S = 60.0
+FAULTS_EVERY_S = 900.0
 CHANGES_EVERY_S = 10.0
 CHANGES_OVERLAP_US = 60 * US_PER_S
 """A change is looked for that much further back: its transaction may have ended later than it
@@ -60,6 +61,10 @@ def jobs(
         considered = now_us
         return f"issued:{len(issued)}"
 
+    async def watch() -> str:
+        async with pool.connection() as conn:
+            return f"noticed:{await fault_watch.watch(conn, clock.now_us())}"
+
     async def publish() -> str:
         async with pool.connection() as conn:
             plans = await store.latest_plans(conn)
@@ -73,6 +78,7 @@ def jobs(
         Job("lighting-plan", plan_interval_s, plan),
         Job("lighting-decide", DECIDE_EVERY_S, decide, timeout_s=1_800.0),
         Job("lighting-live", LIVE_EVERY_S, raise_live),
+        Job("lighting-faults", FAULTS_EVERY_S, watch),
         Job("lighting-changes", min(CHANGES_EVERY_S, plan_interval_s), plan_changes),
         Job("lighting-publish", min(PUBLISH_EVERY_S, plan_interval_s), publish),
         Job("lighting-forget", DAY_S, forget),

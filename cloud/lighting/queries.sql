@@ -248,3 +248,54 @@ from passage_reading
 where device_id = any(%(devices)s) and t >= %(since)s and t < %(until)s
   and forward_count is not null and quality & 152 = 0 and coalesce(status, 0) & 1 = 0
 group by device_id;
+
+-- name: lamp_samples
+-- Five-minute means of the lamps of a group: level commanded last, power, and failure bits.
+select date_bin(make_interval(secs => %(step_s)s), r.t, timestamptz '2000-01-01 00:00+00') as at,
+       r.device_id, max(r.target_pct)::float8 as target_pct, avg(r.power_w)::float8 as power_w,
+       bool_or(coalesce(r.status, 0) & 3 <> 0) as failed
+from light_reading r
+where r.device_id = any(%(devices)s) and r.t >= %(since)s and r.t < %(until)s
+group by at, r.device_id;
+
+-- name: cabinet_samples
+-- The same of the feeder meters and the contacts of a gateway.
+select date_bin(make_interval(secs => %(step_s)s), x.t, timestamptz '2000-01-01 00:00+00') as at,
+       sum(x.power_w)::float8 as power_w, avg(x.voltage_v)::float8 as voltage_v,
+       coalesce(bit_or(x.status), 0)::int4 as status
+from (select r.t, r.power_w / count(*) over (partition by r.device_id, date_bin(
+                 make_interval(secs => %(step_s)s), r.t, timestamptz '2000-01-01 00:00+00'))
+                 as power_w,
+             r.voltage_l1_v as voltage_v, null::int2 as status
+      from feeder_reading r join device d using (device_id)
+      where d.gateway_id = %(gateway_id)s and r.t >= %(since)s and r.t < %(until)s
+      union all
+      select r.t, null, null, r.status
+      from ambient_reading r join device d using (device_id)
+      where d.gateway_id = %(gateway_id)s and r.t >= %(since)s and r.t < %(until)s) x
+group by at;
+
+-- name: notice_fault
+insert into lighting_fault (group_id, device_id, kind, noticed_at)
+values (%(group_id)s, %(device_id)s, %(kind)s, %(noticed_at)s)
+on conflict (group_id, kind, coalesce(device_id, 0)) where cleared_at is null do nothing
+returning fault_id;
+
+-- name: open_faults
+select fault_id, device_id, kind from lighting_fault
+where group_id = %(group_id)s and cleared_at is null;
+
+-- name: clear_faults
+update lighting_fault set cleared_at = greatest(%(now)s, noticed_at)
+where fault_id = any(%(faults)s);
+
+-- name: faults
+-- Newest first; only those that last, or all of the last weeks too.
+select f.fault_id, t.slug as territory, g.slug as group_slug, d.name as device, f.kind,
+       f.noticed_at, f.cleared_at
+from lighting_fault f
+join lighting_group g using (group_id)
+join territory t using (territory_id)
+left join device d on d.device_id = f.device_id
+where f.cleared_at is null or (not %(open)s and f.noticed_at >= %(since)s)
+order by f.noticed_at desc, f.fault_id desc;

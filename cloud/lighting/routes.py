@@ -15,7 +15,7 @@ from cloud.api.auth import Principal, Scope, require
 from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
 from cloud.api.problems import Problem, openapi_responses
-from cloud.lighting import order_routes, report_routes, service, store
+from cloud.lighting import fault_routes, order_routes, report_routes, service, store
 from cloud.lighting.energy import NightEnergy
 from cloud.lighting.lookup import find
 from cloud.lighting.store import GroupRecord, GroupState, IssuedPlan
@@ -25,6 +25,7 @@ from protocols.time import to_datetime
 router = APIRouter(prefix="/lighting", tags=["lighting"])
 router.include_router(order_routes.router)
 router.include_router(report_routes.router)
+router.include_router(fault_routes.router)
 
 Reader = Annotated[Principal, require(Scope.READ)]
 GroupName = Annotated[str, Path(max_length=81, examples=["rue-du-centre"])]

@@ -15,6 +15,7 @@ from cloud.lighting.faults import (
     Telemetry,
     detect,
     lasting,
+    lasting_faults,
     sample_grid,
 )
 from cloud.lighting.power import STANDBY_W, PowerCurve
@@ -38,6 +39,8 @@ def healthy() -> Telemetry:
         t_us=T_US,
         target_pct=target,
         power_w=power,
+        heard=np.ones(power.shape, dtype=np.bool_),
+        failed=np.zeros(power.shape, dtype=np.bool_),
         feeder_w=power.sum(axis=1) + 12.0,
         voltage_v=np.full(len(T_US), 231.0),
         status=np.zeros(len(T_US), dtype=np.int64),
@@ -51,7 +54,7 @@ def alarms(change: Change | None = None, **fields: object) -> list[Alarm]:
     seen = replace(healthy(), **fields)  # type: ignore[arg-type]  # a test's short form
     if change is not None:
         change(seen)
-    return detect(seen, CURVE)
+    return detect(replace(seen, heard=np.isfinite(seen.power_w)), CURVE)
 
 
 def kinds(found: list[Alarm]) -> set[tuple[FaultKind, int | None]]:
@@ -154,6 +157,21 @@ def test_lamps_that_are_fed_by_night_only_do_not_alarm_by_day() -> None:
     one_lamp = np.where(np.arange(LAMPS) == 3, every_day, healthy().power_w)
     assert kinds(alarms(power_w=one_lamp)) == {(FaultKind.COMMUNICATION, 3)}
     assert alarms(power_w=one_lamp, night_only=True) == []
+
+
+def test_a_lamp_without_a_power_meter_is_believed_when_it_says_that_it_failed() -> None:
+    seen = healthy()
+    seen.power_w[:] = np.nan
+    seen.failed[20 * HOUR :, 3] = True
+    assert kinds(detect(seen, CURVE)) == {(FaultKind.LAMP_OUT, 3)}
+    assert lasting_faults(seen, CURVE) == {(FaultKind.LAMP_OUT, 3)}
+
+
+def test_a_fault_that_was_repaired_more_than_a_day_ago_does_not_last() -> None:
+    seen = healthy()
+    seen.power_w[20 * HOUR : 22 * HOUR, 3] = STANDBY_W
+    assert kinds(detect(seen, CURVE)) == {(FaultKind.LAMP_OUT, 3)}
+    assert lasting_faults(seen, CURVE) == set()
 
 
 def test_neighbours_that_only_lost_contact_are_no_theft() -> None:
