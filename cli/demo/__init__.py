@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -47,6 +48,11 @@ Choice = Literal["auto", "mosquitto", "amqtt"]
     show_default=True,
     help="auto: Mosquitto if it is on the PATH, else amqtt in this process.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="At the end write the page of what lighting saved to this file.",
+)
 def demo(
     *,
     duration_s: float | None,
@@ -55,6 +61,7 @@ def demo(
     days: float,
     port: int | None,
     broker: Choice,
+    report: Path | None,
 ) -> None:
     """Show a territory: 3 lighting cabinets, 2 recycling centres, 4 road counters.
 
@@ -73,12 +80,15 @@ def demo(
     from cli.demo.options import Options
 
     console = Console(stderr=as_json)
-    options = Options(seed, days, duration_s, port, broker, as_json or not console.is_terminal)
+    headless = as_json or not console.is_terminal
+    options = Options(seed, days, duration_s, port, broker, headless, report)
     outcome = _played(options, console)
     if as_json:
         click.echo(json.dumps(_figures(outcome)))
     else:
         screen.summary(console, outcome.ledger)
+        screen.savings(console, outcome.savings)
+    _write_report(report, outcome)
     if not outcome.ledger.balanced:
         raise SystemExit(1)
 
@@ -92,9 +102,26 @@ def _played(options: "Options", console: "Console") -> "Outcome":
         raise click.exceptions.Exit(130) from None
 
 
+def _write_report(file: Path | None, outcome: "Outcome") -> None:
+    if file is None:
+        return
+    if outcome.savings is None:
+        raise click.ClickException("no whole night was metered: ask for two past days or more")
+    from cloud.lighting.report_page import page
+
+    try:
+        file.write_text(page(outcome.savings), encoding="utf-8")
+    except OSError as exc:
+        raise click.ClickException(f"--report {file}: {exc.strerror}") from exc
+
+
 def _figures(outcome: "Outcome") -> dict[str, object]:
+    totals = outcome.savings["totals"] if outcome.savings else []
     return {
         **outcome.ledger.figures(),
         "live_after_s": outcome.live_after_s,
         "broker": outcome.broker,
+        "savings": [
+            {key: total[key] for key in ("baseline", "name", "saving_pct")} for total in totals
+        ],
     }

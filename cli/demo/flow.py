@@ -3,15 +3,16 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
 from cli.demo import ledger, screen
 from cli.demo.ledger import Ledger
-from cli.demo.look import View, look
+from cli.demo.look import View, look, savings
 from cli.demo.options import Options
 from cli.demo.processes import DemoError
 from cli.demo.stage import Stage, brought_up, unprivileged_note
@@ -23,11 +24,13 @@ _LOOK_EVERY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How it went: the ledger, and seconds until live data of every gateway were stored."""
+    """How it went: the ledger, seconds until live data of every gateway were stored, and what
+    lighting saved, where a whole night was metered."""
 
     ledger: Ledger
     live_after_s: float
     broker: str
+    savings: Mapping[str, Any] | None
 
 
 async def play(options: Options, console: Console) -> Outcome:
@@ -47,8 +50,9 @@ async def play(options: Options, console: Console) -> Outcome:
             status.stop()
             console.print(f"live after {live_after_s:.0f} s: {stage.api_url}/")
             await _shown(stage, options, console, task)
+            saved = await asyncio.to_thread(savings, stage, options.days)
             console.print("stopping the gateways, counting")
-            return Outcome(await _closed(stage), round(live_after_s, 1), stage.broker)
+            return Outcome(await _closed(stage), round(live_after_s, 1), stage.broker, saved)
 
 
 def _teller(

@@ -53,6 +53,16 @@ def look(stage: Stage) -> View:
         )
 
 
+def savings(stage: Stage, days: float) -> Mapping[str, Any] | None:
+    """The report of what lighting saved over the whole nights of the past days; None: there is no
+    whole night yet."""
+    if days < 1:
+        return None
+    with RegistryClient(stage.api_url, stage.key) as client:
+        report = client.read(f"/lighting/report?nights={int(days)}")
+    return report if any(group["nights"] for group in report["groups"]) else None
+
+
 def _gateway(client: RegistryClient, name: str, waiting: int) -> GatewayView:
     found = client.read(f"/gateways/{name}/ledger")
     live = any(stream["lane"] == "live" and stream["stored"] for stream in found["streams"])

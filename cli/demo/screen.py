@@ -58,6 +58,13 @@ def _groups(view: View) -> Table:
     return table
 
 
+def savings(console: Console, report: Mapping[str, Any] | None) -> None:
+    """What lighting saved, each figure beside its baseline."""
+    for total in report["totals"] if report else ():
+        name = f"{total['baseline']} {total['name']}"
+        console.print(f"lighting: {total['saving_pct']} % saved against {name}", highlight=False)
+
+
 def _waits(view: View) -> Table:
     table = _table("recycling centre", "now", "wait min (4 of 5)", "basis")
     for wait in view.waits:

@@ -181,3 +181,17 @@ def test_a_broker_that_is_not_there_is_one_line(place: Path) -> None:
     assert process.returncode == 1
     assert "no mosquitto on the PATH" in err
     assert "Traceback" not in err
+
+
+def test_the_past_nights_are_reported_against_named_baselines(place: Path) -> None:
+    page = place / "bilan.html"
+    with demo(place, "--days", "2", "--duration", "3", "--json", "--report", str(page)) as process:
+        out, err = process.communicate(timeout=2 * PATIENCE_S)
+    assert process.returncode == 0, err
+    saved = {one["baseline"]: one for one in json.loads(out)["savings"]}
+    assert saved["B0"]["saving_pct"] >= 70
+    assert saved["B0"]["name"] == "SHP 150 W + ballast"
+    assert 0 < saved["B1"]["saving_pct"] < saved["B0"]["saving_pct"]
+    text = page.read_text(encoding="utf-8")
+    assert "<b>B0</b> SHP 150 W + ballast" in text
+    page.unlink()
