@@ -1,4 +1,5 @@
-"""Retained plans on the broker: published once each, again after every new connection.
+"""Retained plans on the broker: published once each, again after every new connection; and what
+gateways say of them.
 
 The only user of paho-mqtt's thread in this role. A publication counts when the broker has
 acknowledged it; whether the gateway activated the plan is for the gateway to say.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,13 +20,18 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud.errors import BrokerRefused, BrokerUnavailable
+from cloud.lighting.acknowledged import PlanState, decode_state
 from cloud.settings import Broker, broker_address
 from protocols import topics
+from protocols.documents import DocumentError
 from protocols.ids import GatewayId
 
 log = logging.getLogger("eclor.jobs")
 
 ACK_TIMEOUT_S = 10.0
+MAX_HEARD = 20_000
+"""Gateways whose word is held until a job takes it; what comes on top waits for its next word."""
+
 RECONNECT_S = (1, 60)
 """paho doubles the delay between these on every failed attempt."""
 
@@ -37,6 +44,8 @@ class PlanPublisher:
         self._keepalive_s = broker.keepalive_s
         self._sent: dict[GatewayId, str] = {}
         self._refused: dict[int, str] = {}
+        self._said: dict[GatewayId, PlanState] = {}
+        self._lock = threading.Lock()
         self._client = self._make_client()
 
     @contextmanager
@@ -76,6 +85,12 @@ class PlanPublisher:
             log.info("plan_published gateway_id=%s sha256=%s", gateway, digest)
         return len(due)
 
+    def heard(self) -> dict[GatewayId, PlanState]:
+        """What gateways have said of their plans since this was asked last, the newest of each."""
+        with self._lock:
+            said, self._said = self._said, {}
+        return said
+
     def _publish_one(self, gateway: GatewayId, document: bytes) -> None:
         info = self._client.publish(topics.plan(gateway), document, qos=1, retain=True)
         try:
@@ -99,6 +114,7 @@ class PlanPublisher:
         client.reconnect_delay_set(*RECONNECT_S)
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
         return client
 
     def _on_connect(
@@ -112,7 +128,21 @@ class PlanPublisher:
         """A broker that was away may have lost its retained messages: begin again."""
         if reason.is_failure:
             log.error("broker_refused reason=%s", reason)
+        else:
+            client.subscribe(topics.STATE_FILTER, qos=1)
         self._sent.clear()
+
+    def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        """Retained states of all gateways, then each change of one."""
+        try:
+            gateway = topics.parse_state(message.topic)
+            state = decode_state(bytes(message.payload), gateway)
+        except (topics.TopicError, DocumentError) as exc:
+            log.warning("state_refused topic=%s error=%s", message.topic, exc)
+            return
+        with self._lock:
+            if gateway in self._said or len(self._said) < MAX_HEARD:
+                self._said[gateway] = state
 
     def _on_publish(
         self,

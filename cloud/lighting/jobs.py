@@ -6,7 +6,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from cloud.jobs.publisher import PlanPublisher
 from cloud.jobs.scheduler import Job
-from cloud.lighting import fault_watch, orders, service, store
+from cloud.lighting import acknowledged, fault_watch, orders, service, store
 from cloud.lighting.forecaster import Forecaster, raise_by_live_counts
 from cloud.lighting.signing import PlanSigner
 from protocols.time import US_PER_S, Clock, to_datetime
@@ -67,8 +67,9 @@ def jobs(
 
     async def publish() -> str:
         async with pool.connection() as conn:
+            kept = await acknowledged.keep(conn, publisher.heard())
             plans = await store.latest_plans(conn)
-        return f"published:{await publisher.publish(plans)}"
+        return f"published:{await publisher.publish(plans)} heard:{kept}"
 
     async def forget() -> str:
         async with pool.connection() as conn:

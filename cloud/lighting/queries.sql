@@ -299,3 +299,21 @@ join territory t using (territory_id)
 left join device d on d.device_id = f.device_id
 where f.cleared_at is null or (not %(open)s and f.noticed_at >= %(since)s)
 order by f.noticed_at desc, f.fault_id desc;
+
+-- name: put_active
+insert into lighting_active (gateway_id, said_at, sha256, next_sha256, refused_sha256,
+                             refused_error)
+select gateway_id, %(said_at)s, %(active)s, %(next)s, %(refused)s, %(error)s
+from gateway where name = %(gateway)s
+on conflict (gateway_id) do update
+    set said_at = excluded.said_at, sha256 = excluded.sha256, next_sha256 = excluded.next_sha256,
+        refused_sha256 = excluded.refused_sha256, refused_error = excluded.refused_error
+    where lighting_active.said_at <= excluded.said_at;
+
+-- name: acknowledgement
+-- What the gateway says of the plan last issued to it.
+select a.said_at, (a.sha256 = p.sha256) as active, (a.next_sha256 = p.sha256) as waits,
+       case when a.refused_sha256 = p.sha256 then a.refused_error end as refused
+from (select sha256, gateway_id from lighting_plan where gateway_id = %(gateway_id)s
+      order by issued_at desc, plan_id desc limit 1) p
+join lighting_active a using (gateway_id);

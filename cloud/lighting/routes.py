@@ -15,7 +15,8 @@ from cloud.api.auth import Principal, Scope, require
 from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
 from cloud.api.problems import Problem, openapi_responses
-from cloud.lighting import fault_routes, order_routes, report_routes, service, store
+from cloud.lighting import acknowledged, fault_routes, order_routes, report_routes, service, store
+from cloud.lighting.acknowledged import Acknowledgement
 from cloud.lighting.energy import NightEnergy
 from cloud.lighting.lookup import find
 from cloud.lighting.store import GroupRecord, GroupState, IssuedPlan
@@ -91,6 +92,11 @@ class PlanForm(BaseModel):
     issued_at: datetime
     valid_from: datetime
     valid_until: datetime
+    held_at: datetime | None = Field(
+        description="When the gateway last said that this very plan holds there; null: it has not"
+    )
+    waits: bool = Field(description="The gateway has it for later")
+    refused: str | None = Field(description="Why the gateway refused it")
     signed_by: str | None = Field(description="Name of the key that signed it; null: unsigned")
     slots: list[SlotForm]
     fallback: FallbackForm
@@ -144,7 +150,8 @@ async def read_plan(request: Request, group: GroupName, who: Reader, conn: Conne
     part = next((p for p in issued.plan.groups if p.group == record.slug), None) if issued else None
     if issued is None or part is None:
         raise Problem(404, "no-plan", f"no plan was issued for group {group!r} yet")
-    return tagged(request, _plan(issued, part))
+    said = await acknowledged.of_latest_plan(conn, record.gateway_id)
+    return tagged(request, _plan(issued, part) | _said(said))
 
 
 @router.get("/groups/{group}/energy", response_model=EnergyForm, responses=ERRORS)
@@ -212,6 +219,13 @@ def _plan(issued: IssuedPlan, part: GroupPlan) -> dict[str, Any]:
             "level_pct": part.fallback.level_pct,
         },
     }
+
+
+def _said(said: Acknowledgement | None) -> dict[str, Any]:
+    if said is None:
+        return {"held_at": None, "waits": False, "refused": None}
+    held = said.said_at if said.active else None
+    return {"held_at": held, "waits": said.waits, "refused": said.refused}
 
 
 def _night(one: NightEnergy) -> dict[str, Any]:
