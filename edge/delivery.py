@@ -12,7 +12,8 @@ No I/O and no clock: events come in with the monotonic time, actions go out. The
     nothing back; one that covers numbers never given is refused as a whole and reported.
  4. What is not acknowledged in time is sent again, after a jittered time that doubles up to a
     limit; after a reconnect everything in flight is sent again, lowest first. The broker's PUBACK
-    is no event of this machine.
+    is no event of this machine. What was sent `overtaken_s` before something that has been
+    acknowledged was dealt to a worker that is gone: it does not wait for its first time-out.
  5. After connecting, sending waits for the first acknowledgement (the retained one), at most
     `settle_s`, so that what the database has already is not sent again.
  6. Every number is waiting, covered by the newest acknowledgement, or known to be gone. One that is
@@ -45,6 +46,8 @@ class Policy:
     jitter: float = 0.25
     """Share by which each time-out varies at random, so that gateways do not resend in step."""
     settle_s: float = 0.25
+    overtaken_s: float = 2.0
+    """More than two workers of one share differ in answering; they commit within 0.2 s."""
 
 
 # Events
@@ -157,6 +160,7 @@ Action = Send | Settle | Quarantined | BeyondStore | Rewind
 class _Flight:
     due_s: float
     attempt: int
+    sent_s: float
 
 
 @dataclass(slots=True)
@@ -295,9 +299,10 @@ class Delivery:
             if seq is None:
                 return None
             state.cursor = seq
-            state.flights[seq] = _Flight(now_s, 0)
+            state.flights[seq] = _Flight(now_s, 0, now_s)
         flight = state.flights[seq]
         flight.attempt += 1
+        flight.sent_s = now_s
         flight.due_s = now_s + self._patience_s(flight.attempt)
         return Send(lane, seq, flight.attempt)
 
@@ -325,9 +330,16 @@ class Delivery:
         for first, last in ((1, ack.watermark), *ack.ranges):
             settled += state.waiting.remove(first, last)
         state.unrecorded += sum(last - first + 1 for first, last in settled)
-        for seq in [seq for seq in state.flights if ack.covers(seq)]:
-            del state.flights[seq]
+        landed = [state.flights.pop(seq) for seq in list(state.flights) if ack.covers(seq)]
+        self._hurry_overtaken(state, landed)
         return self._effects(ack, settled) + self._rewind(ack, t_us, now_s)
+
+    def _hurry_overtaken(self, state: _LaneState, landed: list[_Flight]) -> None:
+        newest_s = max((flight.sent_s for flight in landed), default=0.0)
+        for flight in state.flights.values():
+            limit_s = flight.sent_s + self._policy.overtaken_s
+            if flight.attempt == 1 and limit_s <= newest_s:
+                flight.due_s = min(flight.due_s, limit_s)
 
     def _effects(self, ack: StreamAck, settled: list[Range]) -> list[Action]:
         if not settled:

@@ -114,6 +114,27 @@ def test_rule_4_after_a_reconnect_everything_is_sent_again_lowest_first() -> Non
     assert sender.sent() == [1, 2, 3, 4]
 
 
+def test_rule_4_what_later_batches_overtook_does_not_wait_for_its_time_out_but_once() -> None:
+    sender = Sender(9)
+    assert sender.sent() == [1, 2, 3, 4]
+    sender.ack(0, (2, 4))
+    sender.delivery.step(Recorded(), sender.now_s)
+    sender.now_s += 1
+    assert sender.sent() == [5, 6, 7]
+    sender.ack(0, (2, 5))
+    assert sender.sent() == [], "a second apart is no sign of a dead worker"
+    sender.delivery.step(Recorded(), sender.now_s)
+    sender.now_s += 1
+    assert sender.sent() == [8]
+    sender.ack(0, (2, 5), (8, 8))
+    assert sender.sent() == [1]
+    sender.delivery.step(Recorded(), sender.now_s)
+    sender.now_s += 3
+    assert sender.sent() == [9]
+    sender.ack(0, (2, 5), (8, 9))
+    assert sender.sent() == [6, 7], "1 waits for the time-out of its second sending"
+
+
 def test_rule_5_the_first_acknowledgement_ends_the_quiet_time() -> None:
     sender = Sender(6)
     sender.delivery.step(Disconnected(), sender.now_s)
