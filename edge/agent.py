@@ -196,7 +196,10 @@ class Agent:
         devices, progress = self._config.measured, self._committer.document(PROGRESS)
         try:
             for chunk in chunks(devices, trace, progress=progress, report=report):
-                await self._store_history(chunk)
+                if chunk is None:
+                    await asyncio.sleep(0)
+                else:
+                    await self._store_history(chunk)
         except TraceUnreadable as exc:
             events.BACKFILL_FAILED(error=exc)
             return

@@ -30,9 +30,10 @@ PROGRESS = "backfill"
 """Document of the outbox that holds the rows stored so far, by trace."""
 
 _CHUNK_ROWS = 5_000
+_BREATH_ROWS = 200  # a few milliseconds: polls and uplink come between
 _TRACES_KNOWN = 16
 _FINGERPRINT_BYTES = 65_536
-_LOOK_AHEAD = 50_000  # lines; a poll cycle of the largest gateway is 2,000
+_LOOK_AHEAD = 6_000  # lines; a poll cycle of the largest gateway is 2,000
 _EARLIER_S = 3_600  # the first window of a trace is a whole one
 _WINDOWS_S = (1, 2, 3, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_200, 1_800, 3_600)
 
@@ -83,18 +84,31 @@ class Chunk:
 
 def chunks(
     devices: Sequence[DeviceSettings], path: Path, *, progress: bytes | None, report: TraceReport
-) -> Iterator[Chunk]:
+) -> Iterator[Chunk | None]:
     """What is still to be stored of the trace; `progress` is the outbox's document `PROGRESS`.
 
-    Take the next chunk only after the last one is stored. TraceUnreadable if the file is not.
+    None comes now and then, for others to do their work. Take the next chunk only after the last
+    one is stored. TraceUnreadable if the file is not.
     """
     stored = _Progress(progress, path)
-    report.rows_stored_before = stored.rows
+    report.rows_stored_before = before = stored.rows
     every = (row for some in rows(devices, path, report) for row in some)
-    fresh = islice(every, stored.rows, None)
-    while chunk := list(islice(fresh, _CHUNK_ROWS)):
-        yield Chunk(chunk, stored.advanced(len(chunk)))
-        report.rows_stored += len(chunk)
+    chunk: list[Reading] = []
+    for number, row in enumerate(every, 1):
+        if number > before:
+            chunk.append(row)
+        if len(chunk) == _CHUNK_ROWS:
+            yield _next(chunk, stored, report)
+            chunk = []
+        elif number % _BREATH_ROWS == 0:
+            yield None
+    if chunk:
+        yield _next(chunk, stored, report)
+
+
+def _next(chunk: list[Reading], stored: "_Progress", report: TraceReport) -> Chunk:
+    report.rows_stored += len(chunk)
+    return Chunk(chunk, stored.advanced(len(chunk)))
 
 
 def backfill(config: EdgeConfig, path: Path, *, clock: Clock) -> TraceReport:
@@ -125,7 +139,7 @@ def _stored(
 ) -> TraceReport:
     report = TraceReport()
     progress = outbox.document(PROGRESS)
-    for chunk in chunks(devices, path, progress=progress, report=report):
+    for chunk in filter(None, chunks(devices, path, progress=progress, report=report)):
         outbox.append(
             Lane.HISTORY, chunk.rows, created_us=clock.now_us(), documents=chunk.documents
         )
