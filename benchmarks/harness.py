@@ -35,11 +35,12 @@ REQUIRED = _Required()
 class Option:
     """An option of one measurement: `--name VALUE`, handed to measure() with '_' for '-'.
 
-    `kind` is str, int, float or Path; without a `default` the option must be given.
+    `kind` is str, int, float, Path or bool, a flag without value; without a `default` the option
+    must be given.
     """
 
     name: str
-    kind: type[str] | type[int] | type[float] | type[Path]
+    kind: type[str] | type[int] | type[float] | type[bool] | type[Path]
     help: str
     default: object = REQUIRED
 
@@ -101,7 +102,7 @@ class Report:
         told = {
             name: value.name if isinstance(value, Path) else value
             for name, value in self.options.items()
-            if value not in (None, "")
+            if value is not False and value not in (None, "")
         }
         start = {"name": self.name} | ({"options": told} if told else {})
         return start | {"context": asdict(self.context), "figures": dict(self.figures)}

@@ -81,7 +81,10 @@ def _section(file: Path) -> str:
 
 
 def _command(group: str, name: str, options: Mapping[str, Any]) -> str:
-    given = [f"--{option} {value}" for option, value in options.items()]
+    given = [
+        f"--{option}" if value is True else f"--{option} {value}"
+        for option, value in options.items()
+    ]
     return " ".join(["eclor", group, name, *given, "--json"])
 
 

@@ -129,6 +129,7 @@ def option_parameters(group: Group, name: str) -> list[click.Parameter]:
         click.Option(
             [f"--{option.name}", option.key],
             type=click.Path(path_type=Path) if option.kind is Path else option.kind,
+            is_flag=option.kind is bool,
             help=option.help,
             **({"required": True} if option.default is REQUIRED else {"default": option.default}),
         )
