@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edge.config_buses import NO_MODBUS, read_bus
+from edge.config_buses import NO_MODBUS, check_units, read_bus
 from edge.config_buses import BusSettings as BusSettings
 from edge.config_check import Table
 from edge.config_devices import DeviceSettings as DeviceSettings
@@ -150,6 +150,7 @@ def load(
         ),
         replayed=on("replay"),
     )
+    check_units(root, config.buses, config.devices)
     root.close()
     if faults:
         raise ConfigFaults(tuple(faults))

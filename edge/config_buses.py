@@ -1,9 +1,11 @@
 """The [buses.NAME] of the configuration that speak Modbus: TCP endpoints and serial lines."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from edge.config_check import Table
+from edge.config_devices import DeviceSettings
 
 Medium = Literal["tcp", "rtu", "rtu-over-tcp"]
 Parity = Literal["none", "even", "odd"]
@@ -13,6 +15,7 @@ NO_MODBUS = ("mqtt", "replay")
 """Types of [buses.NAME] that are read elsewhere (edge.config)."""
 MAX_IN_FLIGHT = 16
 """Modbus Messaging on TCP/IP 1.0b, 4.4.1.2: a server takes 1 to 16 transactions at once."""
+_LAST_UNIT = 247  # Modbus over serial line 1.02, 2.2
 _PARITIES: tuple[Parity, ...] = ("even", "none", "odd")
 _BAUDS = (1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 115_200, 230_400)
 
@@ -53,6 +56,19 @@ class BusSettings:
     @property
     def framed_as_rtu(self) -> bool:
         return self.medium != "tcp"
+
+
+def check_units(
+    root: Table, buses: Iterable[BusSettings], devices: Iterable[DeviceSettings]
+) -> None:
+    """Note devices that cannot be where they are said to be."""
+    lines = {bus.name for bus in buses if bus.framed_as_rtu}
+    for device in devices:
+        if device.bus in lines and not 1 <= device.unit <= _LAST_UNIT:
+            problem = (
+                f"is no unit of a serial line (device {device.id}): nobody answers a broadcast"
+            )
+            root.fault("devices.unit", device.unit, problem, f"use 1 to {_LAST_UNIT}")
 
 
 def read_bus(name: str, table: Table) -> BusSettings:

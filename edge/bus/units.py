@@ -9,7 +9,7 @@ import random
 
 from edge.backoff import Backoff
 
-PROBE_SHARE = 0.02
+PROBE_SHARE = 0.015
 """Part of the time of a bus that may go into asking units which do not answer."""
 FIRST_SHARE = 0.2
 """Part of the time that may go into units which have never answered, when they are first asked."""
