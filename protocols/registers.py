@@ -5,6 +5,7 @@ Integers stay exact: scaling is decimal, and a point whose column holds whole nu
 infinity, digits that are none) is None.
 """
 
+import functools
 import math
 import struct
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ Value = int | float | str | None
 # 20 digits of an uint64 times any scale of a map: nothing is rounded before the last step.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _MYRIAD = 10_000
+_EXACT_FLOAT = 1 << 53  # below it, and up to 10**22, whole numbers are exact as floats
 _FLOAT_FORMAT = {RegisterType.FLOAT32: ">f", RegisterType.FLOAT64: ">d"}
 
 
@@ -240,11 +242,23 @@ def _scaled(point: Point, raw: int | float) -> int | float:
     """`raw * scale + offset`; an int where raw, scale and offset are whole, or the column is."""
     if point.scale == 1 and not point.offset and (isinstance(raw, int) or not point.integral):
         return raw
+    if isinstance(raw, int) and not point.integral and not point.offset:
+        divisor = _power_of_ten(point.scale)
+        if divisor and abs(raw) < _EXACT_FLOAT:
+            return raw / divisor  # both are exact floats: the quotient is rounded once, as below
     exact = _EXACT.fma(Decimal(raw), point.scale, point.offset)
     if point.integral:
         return int(_EXACT.to_integral_value(exact))
     whole = isinstance(raw, int) and not point.scale % 1 and not point.offset % 1
     return int(exact) if whole else float(exact)
+
+
+@functools.cache
+def _power_of_ten(scale: Decimal) -> int | None:
+    """10, 100, ... where `scale` is 0.1, 0.01, ...; None for any other scale."""
+    _, digits, exponent = scale.as_tuple()
+    is_power = scale > 0 and digits == (1,) and isinstance(exponent, int) and -22 <= exponent < 0
+    return int(10 ** -int(exponent)) if is_power else None
 
 
 def _finite(value: int | float) -> int | float | None:

@@ -3,6 +3,7 @@
 import math
 import struct
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -186,3 +187,11 @@ def test_words_of_a_wrong_number_are_refused_and_never_a_value(
     if len(words) != point.words:
         with pytest.raises(RegisterError):
             decode(point, words)
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 12))
+def test_a_decimal_scale_gives_the_float_nearest_to_the_exact_value(raw: int, places: int) -> None:
+    scale = Decimal(10) ** -places
+    point = Point("energy", 0, Function.INPUT, RegisterType.UINT64, words=4, scale=scale)
+    words = [raw >> shift & 0xFFFF for shift in (48, 32, 16, 0)]
+    assert decode(point, words) == float(Fraction(raw, 10**places))
