@@ -10,6 +10,8 @@ of another process, which notes when it was asked.
   memory from the first minute to the end of the tenth.
 - RTU on a pty at 9,600 and 19,200 Bd: the shortest silence before a request, bus use beside the
   plan, and requests a second beside the line's limit when there is more to read than it carries.
+- The hostile suite (benchmarks.hostile): values marked good that are not what the device said, over
+  100,000 exchanges with a fault.
 - Reads a second of the agent's driver beside a bare loop of pymodbus, turn about, in one process.
 
 `--quick` shortens everything (memory then over the run, not over ten minutes).
@@ -23,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks.harness import Option
+from benchmarks.hostile import run as hostile
 from benchmarks.modbus_load import rates
 from benchmarks.modbus_load.agent import REGISTERS, agent_on
 from benchmarks.modbus_load.child import child
@@ -37,6 +40,7 @@ _TURNAROUND_S = 0.02
 _SETTLE_S = 5.0
 _ON_TIME_S = 0.1
 _LINE_UNITS = 4
+_SEED = 1
 _DEAD = {1: (7,), 10: tuple(range(3, 100, 10))}
 
 
@@ -49,10 +53,11 @@ class _Lengths:
     memory_from_s: float
     line_s: float
     rates_s: float
+    exchanges: int
 
 
-_FULL = _Lengths(60.0, 600.0, 60.0, 30.0, 9.0)
-_QUICK = _Lengths(20.0, 60.0, 20.0, 12.0, 3.0)
+_FULL = _Lengths(60.0, 600.0, 60.0, 30.0, 9.0, 100_000)
+_QUICK = _Lengths(20.0, 60.0, 20.0, 12.0, 3.0, 2_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def measure(*, quick: bool = False) -> dict[str, float]:
         "silent_bus_pct": max(run.silent_pct for run in runs.values()),
         "rss_growth_mb_10_min": max(run.growth_mb for run in runs.values()),
     }
-    return figures | _lines(lengths)
+    return figures | _lines(lengths) | _hostile(lengths)
 
 
 def _dead_run(dead: int, lengths: _Lengths) -> _Run:
@@ -149,6 +154,12 @@ def _errors(times: Sequence[float]) -> list[float]:
 
 def _percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100)[percent - 1]
+
+
+def _hostile(lengths: _Lengths) -> dict[str, float]:
+    """Numbers that a device's faults made wrong and that were marked good all the same."""
+    result = hostile.run(lengths.exchanges, _SEED)
+    return {"wrong_marked_good": result.wrong_marked_good, "faulty_exchanges": result.exchanges}
 
 
 # Serial lines
