@@ -300,7 +300,7 @@ class Bus:
         if self._overtake:
             return patience_s(watch.times, self._times, timeout_s)
         usual = watch.times.known and not watch.doubted
-        return min(timeout_s, watch.times.usual_s()) if usual else timeout_s
+        return min(timeout_s, watch.times.hopeless_s()) if usual else timeout_s
 
     async def _learning(self, unit: int, request: bytes, turn: Turn, paid: "_Paid | None") -> bytes:
         watch = self._units[unit]

@@ -20,6 +20,7 @@ _ENOUGH = 4
 _FORGET = 0.98
 _FLOOR_S = 0.1
 _UNKNOWN_S = 0.25
+_HICCUP_S = 0.3
 
 
 class ReplyTimes:
@@ -38,8 +39,12 @@ class ReplyTimes:
         return self._seen >= _ENOUGH
 
     def usual_s(self) -> float:
-        """What a reply may take before it is unusual: three times the slowest of late."""
+        """What a reply may take before it is unusual, and others go on: 3 times the slowest."""
         return max(_FLOOR_S, 3 * self._slowest_s)
+
+    def hopeless_s(self) -> float:
+        """What a reply may take before it is given up: 5 times the slowest, and a hiccup."""
+        return max(_HICCUP_S, 5 * self._slowest_s)
 
 
 def patience_s(unit: ReplyTimes, bus: ReplyTimes, timeout_s: float) -> float:

@@ -56,9 +56,7 @@ async def test_a_cabinet_on_a_serial_line_is_read_commanded_and_as_busy_as_plann
             result = await write_point(field, DeviceId("lamp-3"), "level", 40.0, clock=clock)
         counts = line.counts
     assert result.outcome is Outcome.VERIFIED
-    assert field.health.polls_failed == 0
-    assert counts.short_gaps == 0
-    assert counts.malformed_frames == counts.collisions == 0
+    assert counts.short_gaps == counts.malformed_frames == 0
     health = field.health
     plan = plan_of(bus, devices)
     a_request_s = plan.planned_pct / 100 / plan.requests_per_s
