@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from edge import events
+from edge import events, field_events
 from edge.aggregation import Aggregator
 from edge.backfill import PROGRESS, Chunk, chunks
 from edge.batching import LaneRule
@@ -47,6 +47,7 @@ COMMIT_EVERY_S = 1.0
 DRAIN_S = 2.0
 """How long a stop waits for the last acknowledgements; what is left waits on disk."""
 _LEAVE_S = 0.5
+_ROWS_A_COUNT = 60  # the counters of the buses are logged once an hour
 _FIELD_SLACK_S = 30.0
 _BACKFILL_PAUSE_S = 1.0
 
@@ -167,6 +168,7 @@ class Agent:
                 self._committer.settle()
 
     async def _report_health(self) -> None:
+        rows = 0
         while True:
             await asyncio.sleep(HEALTH_EVERY_S)
             row = health_row(
@@ -178,6 +180,22 @@ class Agent:
             )
             self._committer.add([row])
             self._write_field_report()
+            rows += 1
+            if rows % _ROWS_A_COUNT == 0:
+                self._log_buses()
+
+    def _log_buses(self) -> None:
+        uptime_s = self._clock.monotonic_s() - self._started_s
+        for bus, health in self._field.by_bus.items():
+            field_events.BUS_COUNTED(
+                bus=bus,
+                busy_pct=round(100 * health.busy_s / uptime_s, 1),
+                polls_ok=health.polls_ok,
+                polls_failed=health.polls_failed,
+                polls_late=health.polls_late,
+                polls_missed=health.polls_missed,
+                units_lost=health.units_lost,
+            )
 
     def _write_field_report(self) -> None:
         """For who asks how busy the buses are; a disk that is full has been reported elsewhere."""

@@ -28,6 +28,13 @@ POLL_FAILED = Event(
     "a unit answers, but not with what its profile asks for: check that the profile is the right "
     "one; reported when the problem changes",
 )
+BUS_COUNTED = Event(
+    "bus_counted",
+    _I,
+    ("bus", "busy_pct", "polls_ok", "polls_failed", "polls_late", "polls_missed", "units_lost"),
+    "what a bus has done since the start of the agent; polls missed: it is asked for more than it "
+    "carries, see eclor edge plan",
+)
 HOLES_LEARNT = Event(
     "holes_learnt",
     _I,

@@ -85,7 +85,9 @@ class _Run:
         """Questions to healthy units at their time, of those that were due since the start."""
         began_s = min(times[0] for times in self.asked.values())
         ended_s = max(times[-1] for times in self.asked.values())
-        due = int(ended_s - began_s) * (_UNITS - len(self.silent))
+        healthy = [times for unit, times in self.asked.items() if unit not in self.silent]
+        due = sum(_turns(_phase_s(times), began_s, ended_s) for times in healthy)
+        due += (_UNITS - len(self.silent) - len(healthy)) * int(ended_s - began_s)  # never asked
         return 100 * min(1.0, sum(e <= _ON_TIME_S for e in self.phase_errors_s()) / due)
 
 
@@ -145,11 +147,21 @@ def _run(silent: tuple[int, ...], seconds: float, *, memory_from_s: float) -> _R
     )
 
 
-def _errors(times: Sequence[float]) -> list[float]:
-    """Distance of each instant from the mean phase, within -0.5..0.5 s of a period of 1 s."""
+def _phase_s(times: Sequence[float]) -> float:
+    """The mean phase of instants within a period of 1 s."""
     turns = [cmath.exp(2j * math.pi * t_s) for t_s in times]
-    phase_s = cmath.phase(sum(turns)) / (2 * math.pi)
+    return cmath.phase(sum(turns)) / (2 * math.pi)
+
+
+def _errors(times: Sequence[float]) -> list[float]:
+    """Distance of each instant from the mean phase, within -0.5..0.5 s."""
+    phase_s = _phase_s(times)
     return [(t_s - phase_s + 0.5) % 1.0 - 0.5 for t_s in times]
+
+
+def _turns(phase_s: float, began_s: float, ended_s: float) -> int:
+    """How often a phase comes round between two instants, give or take a hundredth."""
+    return math.floor(ended_s - phase_s + 0.01) - math.ceil(began_s - phase_s - 0.01) + 1
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
