@@ -65,8 +65,10 @@ class Line:
         characters_s = (len(request) + len(body) + 2) * CHARACTER_BITS / self.baud
         due_s = began_s + characters_s + silence_s(self.baud) + self.turnaround_s
         time.sleep(max(0.0, due_s - time.monotonic()))
+        self.spoken_s = (
+            time.monotonic()
+        )  # before the write: after it others may have had their turn
         os.write(self.port, body + crc(body))
-        self.spoken_s = time.monotonic()
 
 
 def silence_s(baud: int) -> float:

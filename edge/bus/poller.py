@@ -20,8 +20,6 @@ from edge.bus.polls import RETEST_S, Answered, Poll, ask_of
 from edge.bus.schedule import Schedule
 from edge.bus.turns import COMMAND, MAX_WAITING, POLL, Turn, Turns
 from edge.bus.units import (
-    FIRST_CREDIT_S,
-    FIRST_SHARE,
     PROBE_SHARE,
     Budget,
     ReplyTimes,
@@ -95,8 +93,6 @@ class Bus:
         now_s = clock.monotonic_s()
         most_s = 2 * settings.timeout_s
         self._probes = Budget(PROBE_SHARE, monotonic_s=now_s, most_s=most_s)
-        saved_s = FIRST_CREDIT_S if self._overtake else settings.timeout_s
-        self._firsts = Budget(FIRST_SHARE, monotonic_s=now_s, most_s=most_s, saved_s=saved_s)
         self._turns = Turns(
             settings.name,
             slots=1 if settings.framed_as_rtu else settings.in_flight,
@@ -277,22 +273,21 @@ class Bus:
             self._health.polls_late += now_s > place.late_s
             place.late_s = math.inf  # only its first request can be late
             await self._open_link()
-            return await self._learning(unit, request, turn, self._paid(unit, place, now_s))
+            return await self._learning(unit, request, turn, self._reserved_s(unit, now_s))
         finally:
             turn.end()
 
-    def _paid(self, unit: int, place: _Place, now_s: float) -> "_Paid | None":
-        """What pays if the unit does not answer; UnitResting if it is not worth asking now."""
+    def _reserved_s(self, unit: int, now_s: float) -> float:
+        """What the budget for tests gives to a lost unit; UnitResting if it is not worth it now."""
         watch = self._units[unit]
-        if not watch.lost and (watch.heard or place.rank == COMMAND):
-            return None
-        budget = self._probes if watch.lost else self._firsts
+        if not watch.lost:
+            return 0.0
         cost_s = self._hold_s(watch)
-        if not (watch.worth_asking(now_s) and budget.take(cost_s, now_s)):
+        if not (watch.worth_asking(now_s) and self._probes.take(cost_s, now_s)):
             self._health.requests_skipped += 1
             raise UnitResting(unit)
-        self._health.probes += watch.lost
-        return _Paid(budget, cost_s)
+        self._health.probes += 1
+        return cost_s
 
     def _hold_s(self, watch: UnitWatch) -> float:
         """How long the bus is held for a unit that does not answer."""
@@ -302,7 +297,7 @@ class Bus:
         usual = watch.times.known and not watch.doubted
         return min(timeout_s, watch.times.hopeless_s()) if usual else timeout_s
 
-    async def _learning(self, unit: int, request: bytes, turn: Turn, paid: "_Paid | None") -> bytes:
+    async def _learning(self, unit: int, request: bytes, turn: Turn, reserved_s: float) -> bytes:
         watch = self._units[unit]
         hold_s, probing = self._hold_s(watch), watch.lost
         loop = asyncio.get_running_loop()
@@ -334,8 +329,8 @@ class Bus:
             if overdue is not None:
                 overdue.cancel()
             held_s = held.seconds()
-            if paid is not None:
-                paid.budget.give_back(paid.cost_s - held_s)
+            if probing:
+                self._probes.give_back(reserved_s - held_s)
             self._account(held_s, sent=sent, silent=silent, probing=probing)
         return reply
 
@@ -416,14 +411,6 @@ class Bus:
                 bus=self.name, unit=group.unit, profile=group.profile.name, problem=problem
             )
         poll.problem = problem
-
-
-@dataclass(frozen=True, slots=True)
-class _Paid:
-    """What a request to a unit that may not answer has been allowed to cost, and by whom."""
-
-    budget: Budget
-    cost_s: float
 
 
 @dataclass(slots=True)

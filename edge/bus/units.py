@@ -2,7 +2,7 @@
 
 What a unit that does not answer costs is how long the bus is held for it. So the bus is held no
 longer than the unit's own replies give reason for; a unit that stays silent rests, longer each
-time; and what goes into units that do not answer has a budget, whatever their number.
+time; and all tests of resting units together have a budget, whatever their number.
 """
 
 import random
@@ -11,9 +11,6 @@ from edge.backoff import Backoff
 
 PROBE_SHARE = 0.015
 """Part of the time of a bus that may go into asking units which do not answer."""
-FIRST_SHARE = 0.2
-"""Part of the time that may go into units which have never answered, when they are first asked."""
-FIRST_CREDIT_S = 0.5
 _PATIENCE = 2
 """Failures in a row that are still tried again at the unit's own pace, if it has ever answered."""
 _ENOUGH = 4
@@ -73,11 +70,6 @@ class UnitWatch:
         return self._failures >= (_PATIENCE if self._answered else 1)
 
     @property
-    def heard(self) -> bool:
-        """Whether it has ever answered."""
-        return self._answered
-
-    @property
     def doubted(self) -> bool:
         """Silent lately, but not lost: it may only have become slower, so give it all its time."""
         return self._failures > 0 and not self.lost
@@ -107,14 +99,12 @@ class UnitWatch:
 
 
 class Budget:
-    """Time of the bus for a purpose: it comes in at `share`, up to `most_s`, from `saved_s` on."""
+    """Time of the bus for a purpose: it comes in at `share`, and at most `most_s` is saved."""
 
-    def __init__(
-        self, share: float, *, monotonic_s: float, most_s: float, saved_s: float = 0.0
-    ) -> None:
+    def __init__(self, share: float, *, monotonic_s: float, most_s: float) -> None:
         self._share = share
         self._most_s = most_s
-        self._saved_s = saved_s
+        self._saved_s = 0.0
         self._looked_s = monotonic_s
 
     def take(self, cost_s: float, monotonic_s: float) -> bool:
