@@ -53,6 +53,9 @@ class FaultyUnit:
 
     def _spoilt(self, frame: mbap.Frame, reply: bytes, faults: dict[FaultKind, Fault]) -> bytes:
         data = frame.pdu_of(reply)
+        if FaultKind.SHORT_REPLY in faults:
+            # Cut and filled up with random words it would be a good reply with a wrong content.
+            faults = {kind: fault for kind, fault in faults.items() if kind != FaultKind.LONG_REPLY}
         for kind, spoil in _PDU.items():
             if kind in faults:
                 data = spoil(data, self._rng)

@@ -96,6 +96,13 @@ async def test_a_deaf_device_confirms_a_write_and_does_not_obey() -> None:
     assert switched.table.written == [(10, (42,))]
 
 
+async def test_a_reply_is_never_cut_and_filled_up_again() -> None:
+    """Found by the hostile suite: that is a good reply with a wrong content, no fault of form."""
+    both = Switched(fault("short_reply"), fault("long_reply"))
+    for _ in range(50):
+        assert len(await both.unit.answer(READ)) < len(GOOD)
+
+
 async def test_only_a_share_of_the_requests_has_the_fault() -> None:
     switched = Switched(fault("silent", share=0.25))
     replies = [await switched.unit.answer(READ) for _ in range(1_000)]
