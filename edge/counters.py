@@ -8,7 +8,8 @@ of these becomes an energy or a number of cars that never was. The rules here:
 2. Anything else, backwards or impossibly far, is held back as a suspicion; the total stands still.
 3. The next sample that continues the old count clears the suspicion (`GLITCH`): nothing was added.
 4. A second sample that continues the suspicion confirms it; one sample never moves the base, and
-   a 0 is no evidence at all, since a busy device repeats it. The step then was
+   a 0 is no evidence at all, neither for nor against, since a busy device repeats it. The step
+   then was
    - a `WRAP` if the way over the top of the register was physically possible: it counts whole;
    - a `RESET` if the device can have counted so far from zero: what it shows counts;
    - a `SWAP` otherwise: what happened between is unknown and nothing is added.
@@ -150,7 +151,8 @@ class CounterTracker:
         held = self._suspicion
         if held and held.raw and self._rule.possible(raw - held.raw, t_us - held.t_us):
             return self._settle(held, raw, t_us)
-        self._suspicion = _Suspicion(raw, t_us)
+        if raw or not (held and held.raw):
+            self._suspicion = _Suspicion(raw, t_us)
         return None
 
     def _settle(self, held: _Suspicion, raw: int, t_us: int) -> CounterEvent:
