@@ -26,7 +26,7 @@ def main() -> int:
         if arguments.prepare:
             postgres.programs_for(arguments.edition)
             mosquitto.find_programs()
-            tools.require(tools.FOREIGN_CLIENTS)
+            tools.require({**tools.FOREIGN_CLIENTS, **tools.FOREIGN_HEADERS})
             return 0
         return _run(arguments.edition)
     except (tools.UnavailableError, ServiceError) as error:

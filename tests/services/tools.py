@@ -5,9 +5,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
-# A Modbus client of somebody else's making, which reads the simulator.
-FOREIGN_CLIENTS = {"mbpoll": "mbpoll"}
+# A Modbus client of somebody else's making, which reads the simulator, and what builds the server
+# that the agent reads (tests/foreign): libmodbus is no program, its header stands for it.
+FOREIGN_CLIENTS = {"mbpoll": "mbpoll", "gcc": "gcc"}
+FOREIGN_HEADERS = {
+    "/usr/include/modbus/modbus.h": "libmodbus-dev",
+    "/usr/include/stdio.h": "libc6-dev",
+}
 
 
 class UnavailableError(RuntimeError):
@@ -15,8 +21,9 @@ class UnavailableError(RuntimeError):
 
 
 def require(tools: Mapping[str, str]) -> None:
-    """Have every program of TOOLS (program: Debian package), as root on Debian by installing it."""
-    missing = sorted(package for tool, package in tools.items() if shutil.which(tool) is None)
+    """Have every program or file of TOOLS (name: Debian package), as root on Debian by installing
+    it."""
+    missing = sorted(package for tool, package in tools.items() if not _present(tool))
     if not missing:
         return
     install = f"apt-get install {' '.join(missing)}"
@@ -25,6 +32,10 @@ def require(tools: Mapping[str, str]) -> None:
     print(f"eclor: missing test tools: {install}", file=sys.stderr, flush=True)
     _apt_get("update", "-q")
     _apt_get("install", "-y", "-q", "--no-install-recommends", *missing)
+
+
+def _present(tool: str) -> bool:
+    return Path(tool).exists() if tool.startswith("/") else shutil.which(tool) is not None
 
 
 def _apt_get(*words: str) -> None:

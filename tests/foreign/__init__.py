@@ -1,0 +1,1 @@
+"""Programs of other people's making on the other end of the wire."""
