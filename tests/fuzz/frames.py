@@ -36,7 +36,7 @@ def _question(data: bytes) -> bytes:
     head = data[:2].ljust(2, b"\1")
     if head[0] & 0x80:
         return agent_pdu.write_request(Function.HOLDING, 10, list(range(1 + head[1] % 4)))
-    return agent_pdu.read_request(_FUNCTIONS[head[0] % 4], 10, 1 + head[1] % 125)
+    return agent_pdu.read_request(_FUNCTIONS[head[0] % 4], 10, 1 + head[1] % 20)
 
 
 def _fits(question: bytes, reply: bytes) -> None:

@@ -189,7 +189,7 @@ def test_words_of_a_wrong_number_are_refused_and_never_a_value(
             decode(point, words)
 
 
-@given(st.integers(0, 2**64 - 1), st.integers(0, 12))
+@given(st.integers(0, 2**64 - 1), st.integers(1, 12))
 def test_a_decimal_scale_gives_the_float_nearest_to_the_exact_value(raw: int, places: int) -> None:
     scale = Decimal(10) ** -places
     point = Point("energy", 0, Function.INPUT, RegisterType.UINT64, words=4, scale=scale)
