@@ -2,7 +2,8 @@
 
 Before a frame the line is silent for 3.5 characters, after a broadcast for as long as the units
 need to obey it. What arrives while nothing is asked is thrown away, and so is what arrives after a
-time-out (edge.bus.stale). Why not pymodbus: docs/adr/0006-modbus-frames-of-our-own.md.
+time-out (edge.bus.stale). Why not the client of pymodbus:
+docs/adr/0006-modbus-frames-of-our-own.md.
 """
 
 import asyncio

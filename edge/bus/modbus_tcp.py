@@ -1,7 +1,7 @@
 """Modbus TCP: any number of questions outstanding, each answered by its transaction number.
 
-Why not pymodbus: one request in flight a connection, so that one silent unit stalls all of them
-(docs/adr/0006-modbus-frames-of-our-own.md).
+Why not the client of pymodbus: it has one request in flight a connection, so that one silent unit
+stalls all of them (docs/adr/0006-modbus-frames-of-our-own.md).
 """
 
 import asyncio

@@ -1,13 +1,29 @@
 """Requests, and whether a reply answers one. Pure: bytes in, bytes or numbers out.
 
-A device may send fewer registers than asked for, a byte count that lies, another function, or the
-request itself (RS-485 adapters echo). Here a reply counts only if function and every length fit the
-request. A PDU is a function code and its data (Modbus application protocol 1.1b3, 4.1 and 6);
-unit, transaction and CRC belong to the frame around it.
+pymodbus writes the requests; what is believed of a reply is decided here, because the library takes
+a reply of the wrong length for a good one (docs/adr/0006-modbus-frames-of-our-own.md). A device may
+send fewer registers than asked for, a byte count that lies, another function, or the request itself
+(RS-485 adapters echo). Here a reply counts only if function and every length fit the request. A PDU
+is a function code and its data (Modbus application protocol 1.1b3, 4.1 and 6); unit, transaction
+and CRC belong to the frame around it.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from pymodbus.pdu import ModbusPDU
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
+    WriteMultipleCoilsRequest,
+    WriteSingleCoilRequest,
+)
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+    WriteSingleRegisterRequest,
+)
 
 from protocols.profile_model import Function
 
@@ -15,26 +31,34 @@ MAX_PDU_BYTES = 253
 ERROR_BIT = 0x80
 _READS = (1, 2, 3, 4)
 _BIT_READS = (1, 2)
-_COIL_ON = 0xFF00
+_READ_REQUESTS: Mapping[Function, type[ModbusPDU]] = {
+    Function.COIL: ReadCoilsRequest,
+    Function.DISCRETE: ReadDiscreteInputsRequest,
+    Function.HOLDING: ReadHoldingRegistersRequest,
+    Function.INPUT: ReadInputRegistersRequest,
+}
 
 
 def read_request(function: Function, address: int, count: int) -> bytes:
     """Read `count` registers or bits from the 0-based `address` (functions 1 to 4)."""
-    return struct.pack(">BHH", function.read_code, address, count)
+    return _encoded(_READ_REQUESTS[function](address=address, count=count))
 
 
 def write_request(function: Function, address: int, words: Sequence[int]) -> bytes:
     """Write coils or holding registers: functions 5 and 6 for one, 15 and 16 for several."""
     if function is Function.COIL:
-        if len(words) == 1:
-            return struct.pack(">BHH", 5, address, _COIL_ON if words[0] else 0)
-        packed = sum(bool(bit) << place for place, bit in enumerate(words))
-        size = (len(words) + 7) // 8
-        head = struct.pack(">BHHB", 15, address, len(words), size)
-        return head + packed.to_bytes(size, "little")
-    if len(words) == 1:
-        return struct.pack(">BHH", 6, address, words[0])
-    return struct.pack(f">BHHB{len(words)}H", 16, address, len(words), 2 * len(words), *words)
+        bits = [bool(bit) for bit in words]
+        if len(bits) == 1:
+            return _encoded(WriteSingleCoilRequest(address=address, bits=bits))
+        return _encoded(WriteMultipleCoilsRequest(address=address, bits=bits))
+    registers = list(words)
+    if len(registers) == 1:
+        return _encoded(WriteSingleRegisterRequest(address=address, registers=registers))
+    return _encoded(WriteMultipleRegistersRequest(address=address, registers=registers))
+
+
+def _encoded(message: ModbusPDU) -> bytes:
+    return bytes((message.function_code,)) + message.encode()
 
 
 def read_of(request: bytes) -> tuple[Function, int, int] | None:

@@ -6,6 +6,8 @@ has neither length nor transaction: what is the reply follows from what was aske
 
 from dataclasses import dataclass
 
+from pymodbus.framer import FramerRTU
+
 from edge.bus import pdu
 
 BROADCAST = 0
@@ -13,7 +15,6 @@ CHARACTER_BITS = 11
 """Modbus over serial line 1.02, 2.5.1: start, 8 data, parity, stop; no parity, two stop bits."""
 _FAST_BAUD = 19_200
 _FAST_SILENCE_S = 1.75e-3
-_POLYNOMIAL = 0xA001
 _EXCEPTION_BYTES = 5
 _MAX_NOISE = 4
 """Bytes in front of a reply that are passed over: a driver that turns round makes a few."""
@@ -29,21 +30,9 @@ def silence_s(baud: int) -> float:
     return 3.5 * character_s(baud) if baud <= _FAST_BAUD else _FAST_SILENCE_S
 
 
-def _entry(octet: int) -> int:
-    for _ in range(8):
-        octet = octet >> 1 ^ (_POLYNOMIAL if octet & 1 else 0)
-    return octet
-
-
-_TABLE = tuple(_entry(octet) for octet in range(256))
-
-
 def crc(data: bytes) -> bytes:
     """CRC-16 as it stands on the line (1.02, 6.2.2)."""
-    register = 0xFFFF
-    for octet in data:
-        register = register >> 8 ^ _TABLE[(register ^ octet) & 0xFF]
-    return register.to_bytes(2, "little")
+    return FramerRTU.compute_CRC(data).to_bytes(2, "big")
 
 
 def framed(unit: int, request: bytes) -> bytes:
