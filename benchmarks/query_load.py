@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from cloud.ingest import store as ingest
 from cloud.storage import editions
-from cloud.storage.copy import Rows, copy_into
+from cloud.storage.copy import NATIVE, Rows, copy_into
 from cloud.storage.migrate import migrate
 from cloud.storage.tables import TABLES
 from protocols.quantities import Kind
@@ -113,22 +113,26 @@ def fill(conn: psycopg.Connection, load: Load) -> Integers:
 def light_rows(lamps: Integers, hours: Integers, energy_wh: Integers) -> Rows:
     """Rows of all `lamps` (ids) at all `hours` (since 1970); energy of shape (lamps, hours)."""
     count = len(lamps) * len(hours)
-    key = np.repeat(lamps, len(hours)).astype(np.int32)
     shape = np.arange(count)
-    columns = (
-        np.tile(hours * HOUR_US, len(lamps)),
-        key,
-        np.full(count, 3_600, dtype=np.int32),
-        np.zeros(count, dtype=np.int16),
-        (60 + shape % 40).astype(np.float32),
-        (60 + shape % 40).astype(np.float32),
-        (30 + shape % 200 / 10).astype(np.float32),
-        energy_wh.reshape(-1).astype(np.int64),
-        (228 + shape % 50 / 10).astype(np.float32),
-        (15 + shape % 300 / 10).astype(np.float32),
-        np.zeros(count, dtype=np.int16),
+    given = {
+        "t": np.tile(hours * HOUR_US, len(lamps)),
+        "device_id": np.repeat(lamps, len(hours)),
+        "window_s": np.full(count, 3_600),
+        "level_pct": 60 + shape % 40,
+        "target_pct": 60 + shape % 40,
+        "power_w": 30 + shape % 200 / 10,
+        "energy_wh": energy_wh.reshape(-1),
+        "voltage_v": 228 + shape % 50 / 10,
+        "temperature_c": 15 + shape % 300 / 10,
+    }
+    nothing = np.ones(count, dtype=bool)
+    zeros = {"quality", "status"}
+    columns = tuple(
+        given.get(column.name, np.zeros(count)).astype(NATIVE[column.sql])
+        for column in _TABLE.columns
     )
-    return Rows(_TABLE, columns, (None,) * len(columns))
+    null = tuple(None if c.name in given.keys() | zeros else nothing for c in _TABLE.columns)
+    return Rows(_TABLE, columns, null)
 
 
 def day_sums(numbers: Integers, first_hour: int, hours: int) -> dict[date, Integers]:

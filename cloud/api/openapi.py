@@ -46,11 +46,23 @@ def _add_problems(document: dict[str, Any]) -> None:
     problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemForm"}}}
     for operations in document["paths"].values():
         for operation in operations.values():
+            _name_examples(operation.get("parameters", []))
             responses = operation["responses"]
             if "422" in responses:
                 responses["422"] = {"description": "Invalid request", "content": problem}
             _show(responses, schemas)
             responses["default"] = {"description": "Any other error", "content": problem}
+
+
+def _name_examples(parameters: list[dict[str, Any]]) -> None:
+    """An example for each name in a path that its route gives none."""
+    for parameter in parameters:
+        schema = parameter["schema"]
+        if parameter["in"] == "path" and not schema.keys() & {"examples", "$ref"}:
+            schema["examples"] = [_NAMES.get(parameter["name"], example_of(schema, {}))]
+
+
+_NAMES = {"group": "rue-du-centre", "facility": "recyclerie-nord", "key_id": "5d1f0c3a9b7e"}
 
 
 def _show(responses: dict[str, Any], schemas: Mapping[str, Any]) -> None:

@@ -11,12 +11,13 @@ from cloud.rollups.tables import ROLLUPS
 from cloud.storage import queries
 
 _SQL = queries.load(__file__)
-_NAMES: Mapping[Owner, sql.SQL] = {
-    Owner.GROUP: sql.SQL("l.slug"),
-    Owner.GATEWAY: sql.SQL("g.name"),
-    Owner.SITE: sql.SQL("s.slug"),
-    Owner.TERRITORY: sql.SQL("t.slug"),
+_NAMES: Mapping[Owner, tuple[sql.SQL, sql.SQL]] = {
+    Owner.GROUP: (sql.SQL("l.group_id"), sql.SQL("l.slug")),
+    Owner.GATEWAY: (sql.SQL("g.gateway_id"), sql.SQL("g.name")),
+    Owner.SITE: (sql.SQL("s.site_id"), sql.SQL("s.slug")),
+    Owner.TERRITORY: (sql.SQL("t.territory_id"), sql.SQL("t.slug")),
 }
+"""Number and name of each owner."""
 _GROUPS = sql.SQL(
     "join lighting_group_member m on m.device_id = d.device_id"
     " join lighting_group l on l.group_id = m.group_id"
@@ -50,8 +51,10 @@ async def days(
 def statement(asked: Question) -> sql.Composed:
     """The statement of a question."""
     counter = asked.meter.counter
+    number, name = _NAMES[asked.owner]
     return sql.SQL(_SQL["days"]).format(
-        name=_NAMES[asked.owner],
+        number=number,
+        name=name,
         groups=_GROUPS if asked.owner is Owner.GROUP else sql.SQL(""),
         table=sql.Identifier(ROLLUPS[asked.meter.kind].day),
         counter=sql.Identifier(counter),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.api.auth import Principal, Scope, require
@@ -33,6 +33,27 @@ router = APIRouter(tags=["lighting"])
 
 Reader = Annotated[Principal, require(Scope.READ)]
 Lighter = Annotated[Principal, require(Scope.LIGHTING)]
+SegmentBody = Annotated[
+    dict[str, Any],
+    Body(
+        examples=[
+            {
+                "norm": "cen-2014",
+                "family": "M",
+                "designed_class": "M3",
+                "parameters": {
+                    "speed": "moderate",
+                    "composition": "mixed",
+                    "separated": "no",
+                    "junctions": "dense",
+                    "parked": "no",
+                    "ambient": "moderate",
+                    "guidance": "easy",
+                },
+            }
+        ]
+    ),
+]
 READ = openapi_responses(401, 403, 404, 409, 422)
 WRITE = openapi_responses(401, 403, 404, 409, 422)
 
@@ -160,7 +181,7 @@ async def read_segment(
 
 @router.put("/groups/{group}/segment", response_model=SegmentForm, responses=WRITE)
 async def put_segment(
-    request: Request, group: str, who: Lighter, conn: Connection, clock: Now, body: dict[str, Any]
+    request: Request, group: str, who: Lighter, conn: Connection, clock: Now, body: SegmentBody
 ) -> Response:
     """Describe the road of a group, in the place of what was known."""
     record = find(await store.groups(conn), group, who)
