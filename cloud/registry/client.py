@@ -104,6 +104,10 @@ class RegistryClient:
         headers = {} if replace else {"If-None-Match": "*"}
         return self._object(self._send("PUT", path, json=dict(record), headers=headers))
 
+    def post(self, path: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Add an object, whose name or number the API gives."""
+        return self._object(self._send("POST", path, json=dict(record)))
+
     def delete(self, path: str) -> None:
         self._send("DELETE", path)
 

@@ -1,0 +1,127 @@
+"""`eclor lighting groups|plan|explain|energy|faults`: what the API says of the light."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import click
+
+from cli.lighting.options import as_json, reaching
+from cli.provision.output import print_json, print_record, print_table
+
+if TYPE_CHECKING:
+    from cli.provision.session import Session
+
+LANGUAGES = ("fr", "en", "de")
+
+
+@click.command()
+@reaching
+@as_json
+def groups(*, session: Session, as_json: bool) -> None:
+    """List the lighting groups with their present level and power.
+
+    \b
+    Example:
+      eclor lighting groups
+    """
+    found = _read(session, "/lighting/groups")
+    columns = ("territory", "id", "name", "lamps", "reporting", "failed", "level_pct", "power_w")
+    _show_table(found, columns, as_json=as_json)
+
+
+@click.command()
+@reaching
+@click.argument("group")
+@as_json
+def plan(*, session: Session, group: str, as_json: bool) -> None:
+    """Show the plan last issued for GROUP, and whether its gateway holds it.
+
+    \b
+    Example:
+      eclor lighting plan rue-haute
+    """
+    found = _read(session, f"{_path(group)}/plan")
+    if as_json:
+        print_json(found)
+        return
+    print_record({key: value for key, value in found.items() if key not in ("slots", "fallback")})
+    print_table(("at", "level_pct"), [(slot["at"], slot["level_pct"]) for slot in found["slots"]])
+
+
+@click.command()
+@reaching
+@click.argument("group")
+@click.option("--at", metavar="TIME", help="One instant with its zone, as 2026-11-25T22:00:00Z.")
+@click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True)
+@as_json
+def explain(*, session: Session, group: str, at: str | None, lang: str, as_json: bool) -> None:
+    """Say why GROUP has the levels of the plan in force.
+
+    \b
+    Example:
+      eclor lighting explain rue-haute --at 2026-11-25T22:00:00Z
+    """
+    query = {"lang": lang} | ({"at": at} if at else {})
+    found = _read(session, f"{_path(group)}/explanation?{urlencode(query)}")
+    if as_json:
+        print_json(found)
+        return
+    for item in found["items"]:
+        day = datetime.fromisoformat(item["start"]).date()
+        click.echo(f"{day}  {item['sentence']}")
+
+
+@click.command()
+@reaching
+@click.argument("group")
+@click.option("--nights", type=click.IntRange(1, 62), default=7, show_default=True)
+@as_json
+def energy(*, session: Session, group: str, nights: int, as_json: bool) -> None:
+    """Show the last nights of GROUP against its declared baseline.
+
+    \b
+    Example:
+      eclor lighting energy rue-haute --nights 30
+    """
+    found = _read(session, f"{_path(group)}/energy?nights={nights}")
+    if as_json:
+        print_json(found)
+        return
+    columns = ("night", "meter", "measured_wh", "baseline_wh", "saving_pct", "coverage_pct")
+    click.echo(f"baseline: {found['baseline']['name']}")
+    print_table(columns, [[night[c] for c in columns] for night in found["nights"]])
+
+
+@click.command()
+@reaching
+@click.option("--all", "every", is_flag=True, help="Also those cleared in the last four weeks.")
+@as_json
+def faults(*, session: Session, every: bool, as_json: bool) -> None:
+    """List the faults of lamps and cabinets that last.
+
+    \b
+    Example:
+      eclor lighting faults --all
+    """
+    found = _read(session, f"/lighting/faults?open={str(not every).lower()}")
+    columns = ("territory", "group", "device", "kind", "noticed_at", "cleared_at")
+    _show_table(found, columns, as_json=as_json)
+
+
+def _show_table(found: dict[str, Any], columns: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found["items"])
+    else:
+        print_table(columns, [[item[column] for column in columns] for item in found["items"]])
+
+
+def _read(session: Session, path: str) -> dict[str, Any]:
+    with session.client() as client:
+        return client.read(path)
+
+
+def _path(group: str) -> str:
+    return f"/lighting/groups/{quote(group, safe='')}"

@@ -1,0 +1,103 @@
+"""`eclor lighting override`: an order for a time, which always ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import click
+
+from cli.lighting.options import as_json, reaching
+from cli.provision.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from cli.provision.session import Session
+
+_MAX_H = 7 * 24
+
+
+@click.group()
+def override() -> None:
+    """Order a level for a time; the plan holds again when it ends, within seven days."""
+
+
+@override.command()
+@reaching
+@click.argument("group")
+@click.option("--level", "level_pct", type=click.FloatRange(0, 100), required=True, help="In %.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True, max=_MAX_H),
+    required=True,
+    help="So long.",
+)
+@click.option("--reason", required=True, help="Why, for those who read it later.")
+@click.option(
+    "--priority", type=click.IntRange(0, 9), default=5, show_default=True, help="9: an emergency."
+)
+@as_json
+def add(
+    *,
+    session: Session,
+    group: str,
+    level_pct: float,
+    hours: float,
+    reason: str,
+    priority: int,
+    as_json: bool,
+) -> None:
+    """Have GROUP shine at a level from now on, for some hours.
+
+    \b
+    Example:
+      eclor lighting override add rue-haute --level 100 --hours 3 --reason "Feu d'artifice"
+    """
+    until = datetime.now(UTC) + timedelta(hours=hours)
+    order = {"level_pct": level_pct, "until": until.isoformat(), "priority": priority}
+    with session.client() as client:
+        made = client.post(_path(group), {**order, "reason": reason})
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"override {made['id']} of {group}: {level_pct:g} % until {made['until']}")
+
+
+@override.command("list")
+@reaching
+@click.argument("group")
+@as_json
+def list_(*, session: Session, group: str, as_json: bool) -> None:
+    """List the overrides of GROUP: of the last week, of now and to come.
+
+    \b
+    Example:
+      eclor lighting override list rue-haute
+    """
+    with session.client() as client:
+        items = client.read(_path(group))["items"]
+    if as_json:
+        print_json(items)
+        return
+    columns = ("id", "start", "until", "level_pct", "priority", "reason", "created_by", "active")
+    print_table(columns, [[item[column] for column in columns] for item in items])
+
+
+@override.command()
+@reaching
+@click.argument("group")
+@click.argument("number", type=int)
+def end(*, session: Session, group: str, number: int) -> None:
+    """End override NUMBER of GROUP now.
+
+    \b
+    Example:
+      eclor lighting override end rue-haute 12
+    """
+    with session.client() as client:
+        client.delete(f"{_path(group)}/{number}")
+    click.echo(f"override {number} of {group} has ended")
+
+
+def _path(group: str) -> str:
+    return f"/lighting/groups/{quote(group, safe='')}/overrides"
