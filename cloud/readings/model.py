@@ -61,8 +61,9 @@ class Selection:
 class StreamLedger:
     """What became of the batches of one stream; counts are rows.
 
-    `produced` = `stored` + `repeated` + `quarantined` + `missing`: repeated rows were stored
-    before, missing ones are in batches not here yet.
+    `produced` = `stored` + `repeated` + `quarantined` + `emptied` + `missing`: repeated rows were
+    stored before, emptied ones left their batches when the gateway gave them up, missing ones are
+    in batches not here yet.
     """
 
     epoch: UUID
@@ -76,6 +77,7 @@ class StreamLedger:
     stored: int
     repeated: int
     quarantined: int
+    emptied: int
     missing: int
     first_received_at: datetime | None
     last_received_at: datetime | None

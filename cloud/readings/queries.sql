@@ -55,9 +55,10 @@ where kind = %(kind)s;
 
 -- name: streams
 -- The ledger of a gateway, summed by stream. rows_before of the newest batch tells how much the
--- gateway produced, also where earlier batches are not here.
+-- gateway produced, also where earlier batches are not here. Between two batches that follow each
+-- other nothing is missing: rows counted between them were given up (docs/reference/ledger.md).
 select s.epoch, s.lane, s.received, l.batches, l.produced, l.seen, l.stored, l.repeated,
-       l.quarantined, l.first_at, l.last_at
+       l.quarantined, l.emptied, l.first_at, l.last_at
 from stream s
 join gateway g using (gateway_id)
 cross join lateral (
@@ -68,10 +69,14 @@ cross join lateral (
            coalesce(sum(b.rows - b.stored_rows) filter (where b.status = 'stored'), 0)::int8
                as repeated,
            coalesce(sum(b.rows) filter (where b.status = 'quarantined'), 0)::int8 as quarantined,
+           coalesce(sum(b.gap) filter (where b.followed and b.gap > 0), 0)::int8 as emptied,
            min(b.received_at) as first_at,
            max(b.received_at) as last_at
-    from batch_ledger b
-    where b.gateway_id = s.gateway_id and b.epoch = s.epoch and b.lane = s.lane
+    from (select *, lead(seq) over w = seq + 1 as followed,
+                 lead(rows_before) over w - rows_before - rows as gap
+          from batch_ledger
+          where gateway_id = s.gateway_id and epoch = s.epoch and lane = s.lane
+          window w as (order by seq)) b
 ) l
 where g.name = %(gateway)s
 order by l.first_at, s.epoch, s.lane;

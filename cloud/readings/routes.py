@@ -115,10 +115,11 @@ class StreamForm(BaseModel):
     batches: int
     missing_batches: int
     missing_ranges: list[tuple[int, int]] = Field(description="Closed; the first 200")
-    produced: int = Field(description="stored + repeated + quarantined + missing")
+    produced: int = Field(description="stored + repeated + quarantined + emptied + missing")
     stored: int
     repeated: int = Field(description="Rows that were stored already")
     quarantined: int
+    emptied: int = Field(description="Rows that left their batches when the gateway gave them up")
     missing: int = Field(description="Rows of batches that have not arrived")
     first_received_at: datetime | None
     last_received_at: datetime | None
@@ -132,6 +133,7 @@ class LedgerForm(BaseModel):
     stored: int
     repeated: int
     quarantined: int
+    emptied: int
     missing: int
     dropped: int = Field(description="Rows that the gateway itself declared lost")
     set_aside: int = Field(description="Deliveries in quarantine, readable or not")
@@ -320,7 +322,7 @@ def row_form(row: Row, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _ledger_form(ledger: GatewayLedger) -> dict[str, Any]:
-    sums = ("produced", "stored", "repeated", "quarantined", "missing")
+    sums = ("produced", "stored", "repeated", "quarantined", "emptied", "missing")
     streams = [
         asdict(stream)
         | {

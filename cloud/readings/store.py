@@ -167,7 +167,7 @@ def _row(gateway: str, device: str, point: str, given: Sequence[Any]) -> Row:
 
 
 def _stream(epoch: Any, lane: int, received: Multirange[int], *sums: Any) -> StreamLedger:
-    batches, produced, seen, stored, repeated, quarantined, first_at, last_at = sums
+    batches, produced, seen, stored, repeated, quarantined, emptied, first_at, last_at = sums
     spans = [(span.lower or 0, span.upper or 0) for span in received]
     gaps = missing_ranges(spans)
     return StreamLedger(
@@ -182,7 +182,8 @@ def _stream(epoch: Any, lane: int, received: Multirange[int], *sums: Any) -> Str
         stored=stored,
         repeated=repeated,
         quarantined=quarantined,
-        missing=produced - seen,
+        emptied=emptied,
+        missing=produced - seen - emptied,
         first_received_at=first_at,
         last_received_at=last_at,
     )

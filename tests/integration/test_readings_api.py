@@ -229,6 +229,16 @@ async def test_the_ledger_names_what_is_missing_and_balances(migrated_database_u
         assert ledger["repeated"] == 3
 
 
+async def test_rows_that_were_given_up_are_not_missing_for_ever(migrated_database_url: str) -> None:
+    async with world(migrated_database_url) as client:
+        await post(client, encoded(1, lamps(0)))
+        await post(client, encoded(2, [], before=3))  # held 6 rows, was emptied
+        await post(client, encoded(3, lamps(1), before=9))
+        ledger = (await client.get("/gateways/cab-centre-1/ledger")).json()
+        assert (ledger["produced"], ledger["stored"]) == (12, 6)
+        assert (ledger["emptied"], ledger["missing"]) == (6, 0)
+
+
 async def test_a_gateway_that_never_sent_has_an_empty_ledger(migrated_database_url: str) -> None:
     async with world(migrated_database_url) as client:
         ledger = (await client.get("/gateways/gate-1/ledger")).json()
