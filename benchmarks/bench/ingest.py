@@ -56,7 +56,7 @@ from tests.services.tools import UnavailableError
 
 PACKAGES = ("psycopg", "numpy", "protobuf", "zstandard", "paho-mqtt", "asyncpg")
 
-_LIMITS = Ingest(oldest_days=3_660, future_s=86_400)
+LIMITS = Ingest(oldest_days=3_660, future_s=86_400)
 _GATEWAYS = 30
 _TABLE = TABLES[Kind.LIGHT]
 _BARE_US = START_US + 1_000 * editions.DAY_US  # bare rows lie where no batch comes
@@ -156,7 +156,7 @@ class _Run:
         now_us = max(delivery.received_us for delivery in deliveries)
         with self._meter.measured() as cost, self._conn.transaction():
             outcomes = transaction.write(
-                self._conn, works, now_us=now_us, limits=_LIMITS, missing_only=False
+                self._conn, works, now_us=now_us, limits=LIMITS, missing_only=False
             )
         if any(outcome.status is not Status.STORED for outcome in outcomes.values()):
             raise MeasurementError("a batch was not stored")
@@ -188,7 +188,7 @@ class _Run:
 
     def _accepted(self, deliveries: list[Delivery], wanted: Status) -> Cpu:
         with self._meter.measured() as cost:
-            outcomes = accept(self._conn, deliveries, limits=_LIMITS)
+            outcomes = accept(self._conn, deliveries, limits=LIMITS)
         if any(outcome.status is not wanted for outcome in outcomes):
             raise MeasurementError(f"batches became {outcomes[0].status}, not {wanted}")
         return cost[0]
@@ -232,7 +232,7 @@ def _broker(url: str, lights: Sequence[Lights]) -> dict[str, float]:
             settings = Settings(
                 database=Database(url=url),
                 broker=Broker(url=broker.url, session_expiry_s=3_600),
-                ingest=_LIMITS,
+                ingest=LIMITS,
             )
             batch = [lights[i % _GATEWAYS].batch(rows // LAMPS) for i in range(batches)]
             rates[rows] = _drained(settings, batch, rows * batches)

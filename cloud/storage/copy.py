@@ -141,16 +141,25 @@ def _form(table: ReadingTable, nulls: frozenset[int]) -> np.dtype[np.void]:
     return np.dtype(fields)
 
 
+@lru_cache(maxsize=256)
+def _empty_row(table: ReadingTable, nulls: frozenset[int]) -> bytes:
+    """One encoded row with its field count and lengths, and zeros for values."""
+    row = np.zeros(1, dtype=_form(table, nulls))
+    row["count"] = len(table.columns)
+    for i, column in enumerate(table.columns):
+        row[f"length{i}"] = -1 if i in nulls else NATIVE[column.sql].itemsize
+    return row.tobytes()
+
+
 def _encode_group(rows: Rows, nulls: frozenset[int]) -> memoryview:
-    form = _form(rows.table, nulls)
-    out = np.empty(len(rows), dtype=form)
-    out["count"] = len(rows.columns)
+    """Copies of one empty row, then the values by column: half the passes over the array."""
+    buffer = bytearray(_empty_row(rows.table, nulls) * len(rows))
+    out = np.frombuffer(buffer, dtype=_form(rows.table, nulls))
     for i, column in enumerate(rows.columns):
-        out[f"length{i}"] = -1 if i in nulls else column.dtype.itemsize
         if i not in nulls:
             out[f"value{i}"] = column
     out["value0"] -= _PG_EPOCH_US
-    return out.view(np.uint8).data
+    return memoryview(buffer)
 
 
 def _encode_with_text(rows: Rows) -> bytes:

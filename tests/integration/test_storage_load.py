@@ -9,7 +9,7 @@ from cloud.ingest.accept import accept
 from cloud.ingest.delivery import Status
 from cloud.storage import editions
 
-ACCEPTED = ingest._LIMITS
+ACCEPTED = ingest.LIMITS
 
 
 def test_the_lamps_of_a_gateway_are_accepted_batch_after_batch(migrated_database_url: str) -> None:
