@@ -57,16 +57,26 @@ where p.valid_until < %(before)s
 
 -- name: group_states
 -- The newest row of every lamp, one row a group; lamps silent for longer than max_age count as
--- silent and add neither level nor power.
+-- silent and add neither level nor power. Where no lamp tells its power, the feeder of a gateway
+-- that feeds this group alone does.
 select m.group_id, count(*)::int4 as lamps, count(l.t)::int4 as reporting,
        avg(l.level_pct)::float8 as level_pct, min(l.level_pct)::float8 as level_min_pct,
        max(l.level_pct)::float8 as level_max_pct, avg(l.target_pct)::float8 as target_pct,
-       sum(l.power_w)::float8 as power_w, count(l.power_w)::int4 as power_lamps,
+       coalesce(sum(l.power_w), min(f.power_w))::float8 as power_w,
+       count(l.power_w)::int4 as power_lamps,
        count(*) filter (where l.status & 3 <> 0)::int4 as failed,
        max(l.t + make_interval(secs => l.window_s)) as observed_at
 from lighting_group_member m
 left join latest_light l
        on l.device_id = m.device_id and l.t >= %(oldest)s
+left join lateral (
+    select sum(r.power_w) as power_w
+    from lighting_group g join device d using (gateway_id)
+    join latest_feeder r on r.device_id = d.device_id and r.t >= %(oldest)s
+    where g.group_id = m.group_id
+      and not exists (select from lighting_group o
+                      where o.gateway_id = g.gateway_id and o.group_id <> g.group_id)
+) f on true
 group by m.group_id;
 
 -- name: group_trend

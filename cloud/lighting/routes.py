@@ -56,7 +56,9 @@ class GroupForm(BaseModel):
     level_min_pct: float | None
     level_max_pct: float | None
     target_pct: float | None = Field(description="Mean of the levels last commanded")
-    power_w: float | None = Field(description="Sum over the lamps that report a power")
+    power_w: float | None = Field(
+        description="Of the lamps that report one, else of the group's own feeder"
+    )
     power_lamps: int = Field(description="Lamps in that sum")
     observed_at: datetime | None
     rated_power_w: float = Field(description="One lamp at full output")

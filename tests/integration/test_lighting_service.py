@@ -180,6 +180,23 @@ async def test_silent_lamps_are_no_part_of_the_present_state(
     assert states[ids["group:gare"]].level_pct is None
 
 
+async def test_lamps_that_tell_no_power_are_metered_by_their_own_feeder(
+    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+) -> None:
+    started = NOW - timedelta(minutes=1)
+    for gateway in ("centre", "gare"):
+        conn.execute(
+            "insert into latest_feeder (t, device_id, window_s, quality, power_w)"
+            " values (%s, %s, 60, 0, 900)",
+            (started, ids[f"{gateway}/feeder"]),
+        )
+    lamp_rows(conn, [ids["centre/lamp-00"]], [(started, 75.0, 30.0)])
+    async with pool.connection() as reader:
+        states = await service.states(reader, NOW_US)
+    assert states[ids["group:centre"]].power_w == 30.0, "the lamp says so itself"
+    assert (states[ids["group:gare"]].power_w, states[ids["group:gare"]].power_lamps) == (900.0, 0)
+
+
 async def test_superseded_plans_are_forgotten_after_a_year_but_never_the_last(
     pool: AsyncConnectionPool,
 ) -> None:
