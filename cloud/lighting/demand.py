@@ -73,11 +73,15 @@ class Demands:
     bounds: TrafficBounds
     decided: Mapping[int, Decision] = field(default_factory=dict)
     raises: Sequence[LiveRaise] = ()
+    _by_hour: dict[int, Demand] = field(default_factory=dict, compare=False, repr=False)
+    """What was worked out already: the slots of an hour share it."""
 
     def at(self, t_us: int) -> Demand:
         """What holds for the slot that starts at `t_us`."""
         hour_us = t_us - t_us % HOUR_US
-        demand = self._expected(hour_us)
+        demand = self._by_hour.get(hour_us)
+        if demand is None:
+            demand = self._by_hour[hour_us] = self._expected(hour_us)
         for live in self.raises:
             if live.from_us <= t_us < live.until_us and live.lower < demand.allowed:
                 demand = Demand(live.lower, live.lower, live.bound_per_h, DecidedBy.LIVE)

@@ -125,16 +125,20 @@ async def raise_by_live_counts(conn: AsyncConnection, now_us: TimeUs) -> int:
 def wanted_raise(
     record: GroupRecord, plan: Plan | None, vehicles: int, covered_s: int, now_us: TimeUs
 ) -> LiveRaise | None:
-    """The raise that `vehicles` in `covered_s` ask for; None where the light is enough or off."""
+    """The raise that `vehicles` in `covered_s` ask for; None where the light is enough, also in the
+    next slot (so that a raise that is still needed does not end first), or off."""
     part = next((p for p in plan.groups if p.group == record.slug), None) if plan else None
     if plan is None or part is None:
         return None
-    level = level_at(plan, part, now_us, clock_sure=True).level_pct
     per_h = vehicles * 3600 / covered_s
     lower = needed(record.group, per_h)
-    if level <= 0 or class_given(record.group, level) <= lower:
-        return None
     begin = now_us - now_us % SLOT_US
+    levels = [
+        level_at(plan, part, t_us, clock_sure=True).level_pct
+        for t_us in (now_us, *(begin + slot * SLOT_US for slot in range(1, RAISE_SLOTS)))
+    ]
+    if all(level <= 0 or class_given(record.group, level) <= lower for level in levels):
+        return None
     return LiveRaise(TimeUs(begin), TimeUs(begin + RAISE_SLOTS * SLOT_US), lower, per_h)
 
 

@@ -9,7 +9,9 @@ the uniformity of the road does not change.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, partial
+from operator import attrgetter
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from cloud.lighting.demand import LOWEST, Demand, Demands, Levels, with_hysteres
 from cloud.lighting.model import MAX_CHANGES, Group, Place, Validity, dark_intervals, nights
 from cloud.lighting.norm import Norm, Selected, equivalent_conflict_class
 from cloud.lighting.optimise import Floats32, Nights, cheapest
-from cloud.lighting.rules import Rule, Ruled, Ruling, ruling, without
+from cloud.lighting.rules import Rule, Ruled, Ruling, Span, ruling, without
 from cloud.lighting.slots import slots_of
 from protocols.ids import GroupId
 from protocols.plan import Fallback, GroupPlan, Override, Slot
@@ -48,6 +50,10 @@ class Explained:
     reference: str | None = None
     expected_w: float = 0.0
     baseline_w: float = 0.0
+
+
+_REASON = attrgetter(*(f.name for f in fields(Explained) if f.name not in ("from_us", "until_us")))
+"""Everything that an explained run says but its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,11 @@ def _planned(
     limits: Sequence[_Limit | None] | None = None,
 ) -> list[Planned]:
     rulings = [ruling(w.rules, valid.from_us, valid.until_us, place.zone) for w in wanted]
-    stretches = [_stretches(w.group, r, place, valid) for w, r in zip(wanted, rulings, strict=True)]
+    dark = cache(partial(_dark_nights, place=place, valid=valid))
+    stretches = [
+        _stretches(dark(w.group.switch_elevation_deg), r)
+        for w, r in zip(wanted, rulings, strict=True)
+    ]
     rows = [(i, stretch) for i, found in enumerate(stretches) for stretch in found]
     if not rows:
         return [_built(w, valid, r, []) for w, r in zip(wanted, rulings, strict=True)]
@@ -173,12 +183,19 @@ def _planned(
     return [_built(w, valid, r, x) for w, r, x in zip(wanted, rulings, lit, strict=True)]
 
 
-def _stretches(group: Group, ruled: Ruling, place: Place, valid: Validity) -> list[_Stretch]:
+def _dark_nights(angle_deg: float, *, place: Place, valid: Validity) -> list[list[Span]]:
+    """The dark intervals of each night."""
+    return [
+        list(dark_intervals(begin, end, angle_deg=angle_deg, place=place))
+        for begin, end in nights(valid.from_us, valid.until_us, place.zone)
+    ]
+
+
+def _stretches(dark_nights: Sequence[Sequence[Span]], ruled: Ruling) -> list[_Stretch]:
     """Dark and not extinguished, night by night: each night shares its changes among its parts."""
     found = []
     off = [(one.from_us, one.until_us) for one in ruled.off]
-    for begin, end in nights(valid.from_us, valid.until_us, place.zone):
-        dark = dark_intervals(begin, end, angle_deg=group.switch_elevation_deg, place=place)
+    for dark in dark_nights:
         parts = [part for span in dark for part in without(span, off)]
         spare = max(MAX_CHANGES - 2 * len(parts), 0)
         shares = [spare // len(parts) + (k < spare % len(parts)) for k in range(len(parts))]
@@ -310,7 +327,7 @@ def _joined(runs: Iterable[Explained]) -> tuple[Explained, ...]:
     joined: list[Explained] = []
     for run in runs:
         last = joined[-1] if joined else None
-        if last is not None and replace(run, from_us=last.from_us, until_us=last.until_us) == last:
+        if last is not None and _REASON(run) == _REASON(last):
             joined[-1] = replace(last, until_us=run.until_us)
         else:
             joined.append(run)

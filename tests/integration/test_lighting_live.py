@@ -68,3 +68,21 @@ async def test_without_a_live_count_nothing_is_raised(url: str) -> None:
 async def test_a_short_record_leaves_the_decision_to_the_bound(url: str) -> None:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
         assert await Forecaster().decide(conn, EVENING_US) == 0
+
+
+async def test_a_raise_that_is_still_needed_does_not_end_in_between(url: str) -> None:
+    slot = timedelta(minutes=15)
+    raised = 0
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
+        await service.issue_plans(conn, EVENING_US, PlanSigner())
+        for number in range(6):
+            now = EVENING + number * slot
+            if number:
+                assert await level(conn, from_datetime(now)) == 100.0
+            with psycopg.connect(url, autocommit=True) as writer:
+                row = writer.execute("select max(device_id) from passage_reading").fetchone()
+                assert row is not None
+                passages(writer, row[0], [(now - slot, 100)], window_s=900)
+            raised += await forecaster.raise_by_live_counts(conn, from_datetime(now))
+            await service.issue_plans(conn, TimeUs(from_datetime(now) + 1_000_000), PlanSigner())
+    assert raised >= 2
