@@ -175,8 +175,8 @@ def gateway() -> None:
     "--bus",
     "buses",
     multiple=True,
-    metavar="NAME=HOST[:PORT]",
-    help="A Modbus TCP endpoint; repeatable.",
+    metavar="NAME=ADDRESS",
+    help="A Modbus bus, HOST[:PORT] or /dev/PORT[@BAUD]; repeatable.",
 )
 @_REPLACE
 @click.pass_obj
@@ -193,22 +193,32 @@ def add_gateway(
     """Add a gateway.
 
     Example: eclor provision gateway add cab-centre-1 --site pays-haut/centre
-    --uplink broker.example.org --bus line1=192.168.1.20:502
+    --uplink broker.example.org --bus line1=192.168.1.20:502 --bus line2=/dev/ttyUSB0@9600
     """
     owner, name = _parts(site_name, "TERRITORY/SITE")
     if protocol and not uplink:
         raise UsageFault("--protocol needs --uplink")
     named = [bus.partition("=") for bus in buses]
     if any(not (bus_name and address) for bus_name, _, address in named):
-        raise UsageFault("write a bus as NAME=HOST or NAME=HOST:PORT")
+        raise UsageFault("write a bus as NAME=HOST, NAME=HOST:PORT or NAME=/dev/PORT@BAUD")
     record = {
         "id": gateway_id,
         "territory": owner,
         "site": name,
         "uplink": {**_host_port(uplink), "protocol": protocol or "5"} if uplink else None,
-        "buses": {bus_name: _host_port(address) for bus_name, _, address in named},
+        "buses": {bus_name: _bus(address) for bus_name, _, address in named},
     }
     _add(session, "gateways", record, replace=replace)
+
+
+def _bus(address: str) -> dict[str, Any]:
+    """A TCP endpoint, or a serial port if the address is a path."""
+    if not address.startswith("/"):
+        return _host_port(address)
+    path, _, baud = address.partition("@")
+    if baud and not baud.isdecimal():
+        raise UsageFault(f"{address!r}: write the speed as a number, as in {path}@9600")
+    return {"type": "rtu", "device": path, "baud": int(baud) if baud else None}
 
 
 @click.group()

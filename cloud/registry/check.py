@@ -14,6 +14,7 @@ from cloud.api.faults import Fault
 from cloud.registry.model import (
     SECTIONS,
     WORDS,
+    Bus,
     Device,
     Document,
     Facility,
@@ -144,6 +145,27 @@ def _check_gateway(record: Record, world: _World) -> _Said:
     if isinstance(old, Gateway) and old.territory != record.territory:
         fault = f"is a gateway of territory {old.territory!r} already"
         yield "id", record.id, fault, "gateway names are unique in the whole system: take another"
+    for name, bus in record.buses.items():
+        yield from _check_bus(f"buses.{name}", bus)
+
+
+_OF_SOCKET, _OF_PORT = ("host", "port"), ("device", "baud", "parity", "stop_bits")
+_FOREIGN = {
+    "tcp": (*_OF_PORT, "echo"),
+    "rtu-over-tcp": (*_OF_PORT, "in_flight"),
+    "rtu": (*_OF_SOCKET, "in_flight"),
+}
+
+
+def _check_bus(path: str, bus: Bus) -> _Said:
+    """A bus has what its type needs and nothing else."""
+    needed = "device" if bus.type == "rtu" else "host"
+    if getattr(bus, needed) is None:
+        yield f"{path}.{needed}", None, "is missing", f"a bus of type {bus.type!r} needs it"
+    for key in _FOREIGN[bus.type]:
+        if (value := getattr(bus, key)) is not None:
+            fault = f"has no meaning for a bus of type {bus.type!r}"
+            yield f"{path}.{key}", value, fault, "remove the key, or set another type"
 
 
 def _check_device(record: Record, world: _World) -> _Said:

@@ -107,14 +107,26 @@ class Uplink:
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """A Modbus endpoint of the gateway; `timeout_s` is how long a reply may take."""
+    """A Modbus bus of the gateway; `timeout_s` is how long a reply may take.
+
+    `tcp` and `rtu-over-tcp` have a host, `rtu` the device of a serial port; what is None takes the
+    agent's default (docs/reference/edge-settings.md).
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORM
 
-    host: Annotated[Host, Field(examples=["192.168.1.20"])]
-    type: Literal["tcp"] = "tcp"
-    port: Port = 502
+    host: Annotated[Host, Field(examples=["192.168.1.20"])] | None = None
+    type: Literal["tcp", "rtu", "rtu-over-tcp"] = "tcp"
+    port: Port | None = None
     timeout_s: Annotated[Number, Field(ge=0.05, le=60)] = 1.0
+    device: (
+        Annotated[str, Field(pattern=r"^/[\w./:-]{1,200}$", examples=["/dev/ttyUSB0"])] | None
+    ) = None
+    baud: Annotated[int, Field(ge=1_200, le=230_400)] | None = None
+    parity: Literal["even", "none", "odd"] | None = None
+    stop_bits: Annotated[int, Field(ge=1, le=2)] | None = None
+    in_flight: Annotated[int, Field(ge=1, le=16)] | None = None
+    echo: bool | None = None
 
 
 PlanKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")]

@@ -203,6 +203,44 @@ def test_a_wrong_value_on_the_command_line_is_told_with_its_remedy(
     assert "bus = 'line1': is no bus of the gateway" in result.stderr
 
 
+def test_a_serial_bus_reaches_the_gateways_settings(shell: Shell, tmp_path: Path) -> None:
+    shell.ok("territory", "add", "pays-haut", "--name", "Pays-Haut")
+    where = ("--latitude", "49.52", "--longitude", "5.77")
+    shell.ok("site", "add", "pays-haut/centre", "--name", "Centre", "--kind", "cabinet", *where)
+    shell.ok(
+        "gateway", "add", "cab-1", "--site", "pays-haut/centre", "--uplink", "broker.example.org",
+        "--bus", "meters=/dev/ttyUSB0@9600", "--bus", "lamps=192.168.1.20",
+    )  # fmt: skip
+    settings = tmp_path / "edge.toml"
+    shell.ok("render-config", "cab-1", "-o", settings)
+    buses = tomllib.loads(settings.read_text())["buses"]
+    assert buses["meters"] == {
+        "type": "rtu", "device": "/dev/ttyUSB0", "baud": 9600, "timeout_s": 1.0
+    }  # fmt: skip
+    assert buses["lamps"] == {"type": "tcp", "host": "192.168.1.20", "timeout_s": 1.0}
+    assert CliRunner().invoke(main, ["edge", "check", str(settings)]).exit_code == 0
+    wrong = shell.run(
+        "gateway", "add", "cab-2", "--site", "pays-haut/centre", "--bus", "m=/dev/ttyUSB0@fast"
+    )
+    assert wrong.exit_code == 2
+    assert "write the speed as a number" in wrong.stderr
+
+
+def test_a_bus_with_keys_of_another_type_is_told_key_by_key(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "buses.toml"
+    path.write_text(
+        write_toml(DOCUMENT)
+        + '\n[[gateways]]\nid = "cab-9"\nterritory = "pays-haut"\nsite = "centre"\n'
+        'buses = { a = { type = "rtu", host = "h" }, b = { baud = 9600 } }\n',
+        encoding="utf-8",
+    )
+    told = shell.run("import", path).stderr
+    assert "buses.a.device = None: is missing" in told
+    assert "buses.a.host = 'h': has no meaning for a bus of type 'rtu'" in told
+    assert "buses.b.host = None: is missing" in told
+    assert "buses.b.baud = 9600: has no meaning for a bus of type 'tcp'" in told
+
+
 def test_names_of_the_wrong_form_are_usage_faults(shell: Shell) -> None:
     for arguments in (
         ("device", "show", "lamp-00"),
