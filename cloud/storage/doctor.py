@@ -73,7 +73,7 @@ def _edition(form: Edition | None, offered: Offer) -> Finding:
             return Finding(
                 "ok",
                 "plain PostgreSQL: partitions are made by the jobs role and by ingest, and dropped "
-                "by the jobs role ([retention]); nothing is compressed: 115 bytes a light reading",
+                "by the jobs role ([retention]); nothing is compressed: 145 bytes a light reading",
             )
         case Edition.TIMESCALE if offered.licence == "timescale":
             return Finding(

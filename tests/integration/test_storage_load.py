@@ -1,7 +1,6 @@
 """The load behind the storage figures: what is measured is also right."""
 
 import psycopg
-import pytest
 
 from benchmarks import storage_load
 from benchmarks.bench import ingest
@@ -33,4 +32,4 @@ def test_a_light_row_takes_what_its_edition_says(migrated_database_url: str) -> 
     found = storage_load.bytes_per_row(migrated_database_url)
     with psycopg.connect(migrated_database_url) as conn:
         community = editions.offer(conn).licence == "timescale"
-    assert found == pytest.approx(14, abs=6) if community else 90 < found < 150
+    assert found < 60 if community else 100 < found < 200
