@@ -67,6 +67,7 @@ _RUNS = 15
 _RATE_HZ = 100
 _BACKLOG_H = 72
 _READY_S = 30.0
+_IDLE_S = 2.0
 
 T = TypeVar("T")
 
@@ -280,7 +281,10 @@ def portal_calls(load: Load, turn: int) -> str:
 
 
 async def _ask(base: str, key: str, load: Load, seconds: int) -> dict[str, float]:
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+    # Connections are given up before the server does (uvicorn: 5 s idle), which would be a race.
+    limits = httpx.Limits(
+        max_connections=64, max_keepalive_connections=64, keepalive_expiry=_IDLE_S
+    )
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(
         base_url=base, headers=headers, limits=limits, timeout=30
@@ -289,15 +293,14 @@ async def _ask(base: str, key: str, load: Load, seconds: int) -> dict[str, float
         for turn in range(50):  # connections, plans and caches as they are after a minute
             await _latency_ms(client, portal_calls(load, turn), due_s=time.perf_counter())
         begun_s = time.perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            sent = []
-            for turn in range(seconds * _RATE_HZ):
-                due_s = begun_s + turn / _RATE_HZ
-                await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
-                call = _latency_ms(client, portal_calls(load, turn), due_s=due_s)
-                sent.append(tasks.create_task(call))
+        sent = []
+        for turn in range(seconds * _RATE_HZ):
+            due_s = begun_s + turn / _RATE_HZ
+            await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+            call = _latency_ms(client, portal_calls(load, turn), due_s=due_s)
+            sent.append(asyncio.create_task(call))
+        latencies = sorted(await asyncio.gather(*sent))
         took_s = time.perf_counter() - begun_s
-    latencies = sorted(task.result() for task in sent)
     return {
         "api_p50_ms": statistics.median(latencies),
         "api_p99_ms": latencies[int(0.99 * len(latencies))],
@@ -306,7 +309,10 @@ async def _ask(base: str, key: str, load: Load, seconds: int) -> dict[str, float
 
 
 async def _latency_ms(client: httpx.AsyncClient, path: str, *, due_s: float) -> float:
-    answer = await client.get(path)
+    try:
+        answer = await client.get(path)
+    except httpx.TransportError as exc:
+        raise MeasurementError(f"{path}: no answer ({type(exc).__name__})") from exc
     latency_ms = (time.perf_counter() - due_s) * 1_000
     _require(answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:200]}")
     return latency_ms
