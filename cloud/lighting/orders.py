@@ -210,6 +210,13 @@ async def put_raise(
     await conn.execute(SQL["put_raise"], values)
 
 
+async def drop_old(conn: AsyncConnection, before: datetime) -> int:
+    """Forget decisions and raises of hours before an instant; how many."""
+    values = {"before": before}
+    gone = [await conn.execute(SQL[f"drop_old_{what}"], values) for what in ("decisions", "raises")]
+    return sum(cursor.rowcount for cursor in gone)
+
+
 async def changed_gateways(conn: AsyncConnection, since: datetime) -> set[int]:
     """Keys of the gateways whose orders may have changed since."""
     return {row["gateway_id"] for row in await _rows(conn, "changed_gateways", {"since": since})}

@@ -327,3 +327,9 @@ select a.said_at, (a.sha256 = p.sha256) as active, (a.next_sha256 = p.sha256) as
 from (select sha256, gateway_id from lighting_plan where gateway_id = %(gateway_id)s
       order by issued_at desc, plan_id desc limit 1) p
 join lighting_active a using (gateway_id);
+
+-- name: drop_old_decisions
+delete from lighting_decision where hour < %(before)s;
+
+-- name: drop_old_raises
+delete from lighting_raise where until_at < %(before)s;

@@ -126,11 +126,10 @@ async def _keep(conn: AsyncConnection, gateway_id: int, made: MadePlan, signer: 
 
 
 async def drop_old_plans(conn: AsyncConnection, now_us: TimeUs) -> int:
-    """Forget superseded plans after KEEP_PLANS_DAYS; the number dropped."""
+    """Forget superseded plans, decisions and raises after KEEP_PLANS_DAYS; the number dropped."""
+    before = to_datetime(now_us) - timedelta(days=KEEP_PLANS_DAYS)
     async with conn.transaction():
-        return await store.drop_old_plans(
-            conn, to_datetime(now_us) - timedelta(days=KEEP_PLANS_DAYS)
-        )
+        return await store.drop_old_plans(conn, before) + await orders.drop_old(conn, before)
 
 
 async def states(conn: AsyncConnection, now_us: TimeUs) -> dict[int, GroupState]:

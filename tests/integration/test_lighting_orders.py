@@ -9,12 +9,13 @@ import pytest
 
 from cloud.keys.model import Scope
 from cloud.lighting import orders, service, store
+from cloud.lighting.demand import DecidedBy, Decision, LiveRaise
 from cloud.lighting.signing import PlanSigner
 from protocols.plan import Source, level_at
 from protocols.time import US_PER_S, TimeUs, from_datetime
 from tests.integration.seeded_territory import NOW, NOW_US, seed
 from tests.integration.test_lighting_routes import GROUPS, client
-from tests.lighting_cases import RULE, SEGMENT
+from tests.lighting_cases import HOUR_US, RULE, SEGMENT
 
 GROUP = f"{GROUPS}/rue-centre"
 
@@ -149,3 +150,16 @@ async def test_only_gateways_with_a_change_are_planned_anew(
         )
         assert await orders.changed_gateways(conn, NOW + timedelta(minutes=1)) == set()
     assert issued == ["gw-centre"]
+
+
+async def test_decisions_are_forgotten_a_year_later(url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
+        (group, *_) = await store.groups(conn)
+        hour = TimeUs(NOW_US - NOW_US % HOUR_US)
+        decided = [Decision(hour, 1, DecidedBy.HOUR_AHEAD)]
+        await orders.put_decisions(conn, group.group_id, decided, now=NOW)
+        raised = LiveRaise(hour, TimeUs(hour + HOUR_US), 0, 300.0)
+        await orders.put_raise(conn, group.group_id, raised, now=NOW)
+        later = TimeUs(NOW_US + 364 * 24 * HOUR_US)
+        assert await service.drop_old_plans(conn, later) == 0
+        assert await service.drop_old_plans(conn, TimeUs(later + 48 * HOUR_US)) == 2
