@@ -5,6 +5,7 @@ import os
 import shlex
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -23,6 +24,7 @@ from cloud.rollups import service as rollups
 from cloud.settings import Database
 from edge.outbox import Outbox
 from edge.outbox_file import MIN_BYTES
+from edge.outbox_ring import RingRule
 from protocols import topics
 from protocols.ack import StreamAck, decode_ack, encode_ack
 from protocols.ids import Lane
@@ -140,13 +142,21 @@ class Gateway:
         return stream
 
 
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
+@contextmanager
+def gateway_with(ring: RingRule, tmp_path: Path) -> Iterator[Gateway]:
     folder = tmp_path / "state"
     folder.mkdir()
-    outbox = Outbox.open(folder, gateway=GATEWAY, max_bytes=MIN_BYTES, now_us=NOW_US)
-    yield Gateway(outbox)
-    outbox.close()
+    outbox = Outbox.open(folder, gateway=GATEWAY, max_bytes=MIN_BYTES, now_us=NOW_US, ring=ring)
+    try:
+        yield Gateway(outbox)
+    finally:
+        outbox.close()
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    with gateway_with(RingRule(), tmp_path) as found:
+        yield found
 
 
 def _rows(url: str) -> int:
@@ -170,8 +180,9 @@ def test_after_a_restore_gateways_rewind_and_refill_what_the_backup_lacked(
     gateway.deliver(url)
     file = tmp_path / "eclor.dump"
     back_up(Database(url=url), file, directory=programs)
-    for seq in (3, 4):  # stored after the backup; the gateway still holds them
-        gateway.measure(seq)
+    gateway.measure(3)  # stored and acknowledged after the backup: it is in the grace ring
+    gateway.deliver(url)
+    gateway.measure(4)  # stored, but the acknowledgement is lost
     lost = gateway.deliver(url, ack_arrives=False)
     assert lost.watermark == 4
     # The server's disk is gone. The backup is two batches old.
@@ -181,7 +192,8 @@ def test_after_a_restore_gateways_rewind_and_refill_what_the_backup_lacked(
     gateway.measure(5)
     told = gateway.deliver(database_url, from_seq=5)  # goes on where it was, and is told
     assert (told.watermark, told.ranges, told.rewind_to) == (2, ((5, 5),), 3)
-    settled = gateway.deliver(database_url, from_seq=told.rewind_to or 0)
+    assert gateway.outbox.rewind(told, now_us=NOW_US) == ((3, 3),)
+    settled = gateway.deliver(database_url)
     assert (settled.watermark, settled.rewind_to) == (5, None)
     assert _rows(database_url) == 25
     assert gateway.outbox.held(Lane.LIVE) == ()
@@ -189,24 +201,22 @@ def test_after_a_restore_gateways_rewind_and_refill_what_the_backup_lacked(
 
 @pytest.mark.database
 def test_what_no_gateway_holds_any_more_is_named_as_missing(
-    migrated_database_url: str,
-    database_url: str,
-    programs: Path,
-    tmp_path: Path,
-    gateway: Gateway,
+    migrated_database_url: str, database_url: str, programs: Path, tmp_path: Path
 ) -> None:
     url = migrated_database_url
     add_gateways(url, GATEWAY)
-    gateway.measure(1)
-    gateway.deliver(url)
-    file = tmp_path / "eclor.dump"
-    back_up(Database(url=url), file, directory=programs)
-    gateway.measure(2)
-    gateway.deliver(url)  # acknowledged: the gateway has deleted it
-    restore(Database(url=database_url), file, directory=programs)
-    gateway.measure(3)
-    told = gateway.deliver(database_url)
-    assert (told.watermark, told.ranges, told.rewind_to) == (1, ((3, 3),), 2)
+    with gateway_with(RingRule(max_age_s=0), tmp_path) as gateway:
+        gateway.measure(1)
+        gateway.deliver(url)
+        file = tmp_path / "eclor.dump"
+        back_up(Database(url=url), file, directory=programs)
+        gateway.measure(2)
+        gateway.deliver(url)  # acknowledged: without a ring it is gone
+        restore(Database(url=database_url), file, directory=programs)
+        gateway.measure(3)
+        told = gateway.deliver(database_url)
+        assert (told.watermark, told.ranges, told.rewind_to) == (1, ((3, 3),), 2)
+        assert gateway.outbox.rewind(told, now_us=NOW_US) == ()
     with psycopg.connect(database_url) as conn:
         row = conn.execute(
             "select max(rows_before + rows) - sum(rows) from batch_ledger"
