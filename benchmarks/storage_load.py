@@ -1,4 +1,4 @@
-"""A database under the load of street lamps: territory, batches, CPU, and two figures of storage.
+"""A database under the load of street lamps: territory, batches, CPU, and the bytes of a row.
 
 Lamps of 50 to a gateway, a reading each 5 minutes: level and power with their extremes, energy
 counter, voltage and temperature with noise at the resolution of their columns, so that nothing is
@@ -20,7 +20,6 @@ import psycopg
 from benchmarks.harness import MeasurementError
 from cloud.ingest import store
 from cloud.ingest.delivery import Delivery
-from cloud.rollups import service
 from cloud.storage import editions
 from cloud.storage.copy import NATIVE, Array, Rows
 from cloud.storage.migrate import migrate
@@ -204,45 +203,6 @@ def _process_of(conn: psycopg.Connection) -> int:
         if title.startswith(b"postgres: ") and f"({port})".encode() in title:
             return int(entry.name)
     raise MeasurementError("the session's process is not on this machine, so its CPU is unknown")
-
-
-def late_backlog_visible_s(url: str) -> float:
-    """Seconds from the COMMIT of 72 late hours of one gateway until its hours and days are right.
-
-    `url` is a database with migrations, with or without data of others; a gateway with 50 lamps
-    is added and has readings before and after the 72 hours, so that the hour after them is
-    re-linked. The log of marks is emptied first. MeasurementError if a sum is wrong.
-    """
-    with psycopg.connect(url, autocommit=True) as conn:
-        service.catch_up(conn)
-        register(conn, 1, prefix=f"late-{uuid.uuid4().hex[:8]}")
-        row = conn.execute(
-            "select gateway_id, array_agg(device_id order by device_id) from device"
-            " where gateway_id = (select max(gateway_id) from gateway) group by 1"
-        ).fetchone()
-        assert row is not None
-        gateway_id, devices = row
-        visible_s = 0.0
-        for first_hour, hours in ((0, 24), (96, 24), (24, 72)):
-            rows = light_rows(
-                devices, start_us=START_US + first_hour * store.HOUR_US, windows=hours * 12
-            )
-            days = range(START_US, START_US + 121 * store.HOUR_US, editions.DAY_US)
-            editions.ensure_partitions(conn, [Kind.LIGHT], days)
-            with conn.transaction():
-                store.add(conn, rows)
-                store.mark_dirty(conn, [(gateway_id, [rows])])
-            started_s = time.perf_counter()
-            service.catch_up(conn)
-            visible_s = time.perf_counter() - started_s
-        found = conn.execute(
-            "select (select sum(rows) from light_hour where device_id = any(%(d)s)),"
-            " (select sum(rows) from light_day where device_id = any(%(d)s))",
-            {"d": devices},
-        ).fetchone()
-        if found != (LAMPS * 120 * 12,) * 2:
-            raise MeasurementError(f"hours and days hold {found} of {LAMPS * 120 * 12} readings")
-        return visible_s
 
 
 def bytes_per_row(url: str) -> float:

@@ -17,7 +17,7 @@ the API's own store function to the last row as Python values, unless said.
   which its request was due.
 - `late_backlog_visible_s`: 72 hours of one gateway come late; from their COMMIT until the rollup
   job has made hours and days right again.
-- `bytes_per_row`: table and index of the readings, as rows.
+- `bytes_per_row`: table and indexes of 5-minute readings, compressed where the edition can.
 """
 
 import asyncio
@@ -40,6 +40,7 @@ import psycopg
 from benchmarks import query_load as load_of
 from benchmarks.harness import MeasurementError, Option
 from benchmarks.query_load import HOUR_US, LAMPS_A_GATEWAY, Integers, Load
+from benchmarks.storage_load import bytes_per_row
 from cloud.energy import store as energy
 from cloud.energy.model import Meter, Owner, Question
 from cloud.ingest import store as ingest
@@ -94,7 +95,6 @@ def measured(url: str, load: Load, *, seconds: int) -> Mapping[str, float]:
         figures = {
             "rows": load.rows,
             "load_rows_per_s": load.rows / loaded_s,
-            "bytes_per_row": _size(conn, "light_reading") / load.rows,
         }
         figures |= asyncio.run(_queries(url, load))
         raw_ms = _raw_fleet_ms(conn, load)
@@ -102,7 +102,8 @@ def measured(url: str, load: Load, *, seconds: int) -> Mapping[str, float]:
         figures["late_backlog_visible_s"] = _late_backlog(conn, load, ids)
     key = asyncio.run(_make_key(url))
     with _api_process(url) as base:
-        return figures | asyncio.run(_ask(base, key, load, seconds))
+        figures |= asyncio.run(_ask(base, key, load, seconds))
+    return figures | {"bytes_per_row": bytes_per_row(url)}
 
 
 async def _queries(url: str, load: Load) -> dict[str, float]:
@@ -339,16 +340,6 @@ async def _median_ms(ask: Callable[[], Awaitable[T]]) -> tuple[float, T]:
         answer = await ask()
         times.append((time.perf_counter() - begun_s) * 1_000)
     return statistics.median(times), answer
-
-
-def _size(conn: psycopg.Connection, table: str) -> int:
-    """Bytes of all partitions with their indexes: pg_inherits has them on every edition."""
-    row = conn.execute(
-        "select sum(pg_total_relation_size(inhrelid))::int8 from pg_inherits"
-        " where inhparent = %s::regclass",
-        (table,),
-    ).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _require(holds: bool, otherwise: str) -> None:  # noqa: FBT001  a condition

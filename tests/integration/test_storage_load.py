@@ -20,14 +20,6 @@ def test_the_lamps_of_a_gateway_are_accepted_batch_after_batch(migrated_database
         assert [outcome.stored_rows for outcome in outcomes] == [200, 200]
 
 
-def test_a_late_backlog_is_summed_up_right_beside_other_data(migrated_database_url: str) -> None:
-    """The figure is taken elsewhere; wrong sums raise."""
-    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
-        [gateway] = storage_load.register(conn, 1)
-        accept(conn, [storage_load.Lights(gateway).batch(12)], limits=ACCEPTED)
-    assert storage_load.late_backlog_visible_s(migrated_database_url) > 0
-
-
 def test_a_light_row_takes_what_its_edition_says(migrated_database_url: str) -> None:
     found = storage_load.bytes_per_row(migrated_database_url)
     with psycopg.connect(migrated_database_url) as conn:

@@ -8,7 +8,7 @@ returns setof timestamptz language sql stable as $$
 $$;
 
 -- Compression is in the community edition only. One segment a device, newest row first: 12 bytes a
--- 5-minute row instead of 115, and the day of one device is one segment.
+-- 5-minute row instead of 144, and the day of one device is one segment.
 create function eclor_compress(reading_table text, key text, after interval)
 returns text language plpgsql as $$
 declare
