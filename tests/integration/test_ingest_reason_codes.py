@@ -2,8 +2,9 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -52,7 +53,7 @@ class Scripted:
 
     def _serve(self) -> None:
         connection, _ = self._listener.accept()
-        with connection:
+        with connection, suppress(ConnectionError):  # a client that is refused may just hang up
             while packet := connection.recv(4_096):  # the client sends one at a time
                 answer = self._answers.get(packet[0])
                 if answer is not None:
@@ -100,8 +101,10 @@ def test_a_refused_acknowledgement_is_raised_and_not_taken_for_sent() -> None:
         Session(broker, worker=0, clock=SystemClock()) as session,
     ):
         session.publish("eclor/1/cab-centre-1/ack", b"{}", retain=True)
+        until_s = time.monotonic() + LIMIT_S
         with pytest.raises(BrokerRefused, match="an acknowledgement"):
-            session.receive(LIMIT_S)
+            while time.monotonic() < until_s:  # it returns whenever the socket had something
+                session.receive(LIMIT_S)
 
 
 def test_small_packets_do_not_wait(broker: OwnBroker) -> None:
