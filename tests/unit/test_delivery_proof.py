@@ -46,7 +46,7 @@ def test_sixty_kills_leave_time_for_the_rest_within_three_minutes() -> None:
 def test_the_simulation_gives_figures() -> None:
     figures = delivery.measure(kills=60, seed=1, edition="auto", simulate=20)
     assert (figures["schedules"], figures["violations"]) == (20, 0)
-    assert figures["rows"] > 0
+    assert figures["simulated_rows"] > 0
 
 
 def test_a_broken_promise_is_no_figure_and_says_how_to_see_it_again(
