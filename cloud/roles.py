@@ -184,6 +184,9 @@ def _listening(api: Api) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
     try:
         sock = socket.create_server((api.host, api.port), family=family, backlog=256)
+        # Accepted sockets inherit it. asyncio sets it only where the protocol is named, which
+        # create_server does not: head and body of an answer then waited 40 ms for each other.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as exc:
         raise AddressTaken(
             f"the API cannot listen on {api.host}:{api.port}: {os.strerror(exc.errno or 0)}; stop "
