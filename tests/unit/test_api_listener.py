@@ -8,8 +8,9 @@ from tests.services.process import free_port
 
 
 def test_the_parts_of_an_answer_do_not_wait_for_each_other() -> None:
-    with _listening(Api(port=free_port())) as listener:
-        with socket.create_connection(listener.getsockname()[:2]):
-            accepted, _ = listener.accept()
-            with accepted:
-                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with (
+        _listening(Api(port=free_port())) as listener,
+        socket.create_connection(listener.getsockname()[:2]),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
