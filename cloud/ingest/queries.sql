@@ -31,6 +31,12 @@ returning gateway_id, epoch, lane, seq;
 update batch_ledger set stored_rows = %(stored_rows)s
 where gateway_id = %(gateway)s and epoch = %(epoch)s and lane = %(lane)s and seq = %(seq)s;
 
+-- name: count_written
+-- Rows that no batch brought, for the account of the tables; in the order of the key.
+insert into sample_written as w (gateway_id, day, rows)
+select %(gateway)s, * from unnest(%(day)s::date[], %(rows)s::int8[]) order by 2
+on conflict (gateway_id, day) do update set rows = w.rows + excluded.rows;
+
 -- name: receive
 -- The row lock makes workers of one stream take turns, so received only ever grows.
 insert into stream as s (gateway_id, epoch, lane, received, updated_at)

@@ -1,13 +1,16 @@
 """Samples that come without a batch (line protocol): the transaction of a batch, without ledger.
 
 There is no sequence number to remember, so the unique index (series, t) is what makes a repeat
-harmless: a row that is there already stays, and is counted. The bounds are those of a batch:
-times, devices and points a gateway may bring.
+harmless: a row that is there already stays, and is counted. What was added is counted by day
+(`sample_written`), which the daily ledger holds against the tables. The bounds are those of
+a batch: times, devices and points a gateway may bring.
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import psycopg
 from psycopg.errors import DeadlockDetected, SerializationFailure
@@ -82,12 +85,14 @@ def _written(
     (resolved,) = names.resolve(conn, [(gateway_id, batch)], limits)
     if isinstance(resolved, Fault):
         return resolved
-    added = 0
+    added: Counter[date] = Counter()
     for rows in resolved:
-        added += store.add_missing(conn, rows)
+        added.update(store.add_missing(conn, rows))
         store.update_latest(conn, rows)
     store.mark_dirty(conn, [(gateway_id, resolved)])
-    return added
+    counted = {"gateway": gateway_id, "day": list(added), "rows": list(added.values())}
+    conn.execute(SQL["count_written"], counted)
+    return added.total()
 
 
 def _batch(gateway: GatewayId, rows: Sequence[tuple[DeviceId, str, TimeUs, int]]) -> Batch:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import date
 from functools import cache
 
 import numpy as np
@@ -34,13 +35,15 @@ def add(conn: psycopg.Connection, rows: Rows) -> None:
     copy_into(conn, rows.table.name, rows)
 
 
-def add_missing(conn: psycopg.Connection, rows: Rows) -> int:
-    """Add the rows that the history table lacks, through the staging table; returns how many.
+def add_missing(conn: psycopg.Connection, rows: Rows) -> dict[date, int]:
+    """Add the rows that the history table lacks, through the staging table.
+
+    Returns how many by their day of UTC.
 
     About twice the cost of `add`, so only for batches whose COPY failed.
     """
     _stage(conn, rows)
-    added = conn.execute(_statements(rows.table.kind)[1]).rowcount
+    added: dict[date, int] = dict(conn.execute(_statements(rows.table.kind)[1]).fetchall())
     conn.execute(sql.SQL("truncate {}").format(sql.Identifier(_stage_name(rows.table))))
     return added
 
@@ -103,7 +106,9 @@ def _statements(kind: Kind) -> tuple[sql.Composed, sql.Composed, sql.Composed]:
     }
     create = sql.SQL("create temp table {stage} (like {latest}) on commit delete rows")
     fill = sql.SQL(
-        "insert into {history} ({columns}) select {columns} from {stage} on conflict do nothing"
+        "with added as (insert into {history} ({columns}) select {columns} from {stage}"
+        " on conflict do nothing returning t)"
+        " select (t at time zone 'UTC')::date, count(*) from added group by 1"
     )
     # In the order of the key: two workers with the same devices take the row locks alike.
     latest = sql.SQL(

@@ -145,7 +145,7 @@ def _store(
     added = 0
     for rows in store.by_kind(parts for _, parts in batches).values():
         if missing_only:
-            added += store.add_missing(conn, rows)
+            added += sum(store.add_missing(conn, rows).values())
         else:
             store.add(conn, rows)
         store.update_latest(conn, rows)

@@ -23,16 +23,24 @@ where gateway_name = %(gateway)s and reason = 'hash_conflict'
   and received_at >= coalesce(%(since)s::timestamptz, '-infinity');
 
 -- name: entered
--- Rows that the ledger says were added: by batches wholly after the floor, and by those that reach
--- beyond it. Before the highest raw floor the tables are no witness.
+-- Rows that were added: by batches, and on days (UTC) without a batch, that lie wholly after the
+-- floor, and by those that reach beyond it. Before the highest raw floor the tables are no witness.
 with bound as (
     select greatest(coalesce(%(since)s::timestamptz, '-infinity'), max(raw_floor)) as floor
     from raw_store
+),
+added as (
+    select t_min, t_max >= floor as reaches, stored_rows as rows
+    from bound join batch_ledger on gateway_id = %(gateway_id)s
+    union all
+    select day::timestamp at time zone 'UTC',
+           (day + 1)::timestamp at time zone 'UTC' > floor, rows
+    from bound join sample_written on gateway_id = %(gateway_id)s
 )
 select bound.floor::text, -- may be -infinity
-       coalesce(sum(b.stored_rows) filter (where b.t_min >= bound.floor), 0)::int8,
-       coalesce(sum(b.stored_rows) filter (where b.t_max >= bound.floor), 0)::int8
-from bound left join batch_ledger b on b.gateway_id = %(gateway_id)s
+       coalesce(sum(a.rows) filter (where a.t_min >= bound.floor), 0)::int8,
+       coalesce(sum(a.rows) filter (where a.reaches), 0)::int8
+from bound left join added a on true
 group by bound.floor;
 
 -- name: found

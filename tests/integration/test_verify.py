@@ -10,11 +10,23 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.verify import verify
+from cloud.ingest import samples
 from cloud.ingest.accept import accept
+from cloud.ingest.delivery import Fault
 from cloud.keys.model import Scope
-from protocols.ids import Epoch
+from cloud.settings import Ingest
+from cloud.storage.editions import DAY_US
+from protocols.ids import DeviceId, Epoch
+from protocols.time import TimeUs
 from tests.integration.api_world import make_key, world
-from tests.integration.deliveries import GATEWAY, delivery, lamp_delivery, lamp_rows
+from tests.integration.deliveries import (
+    GATEWAY,
+    MINUTE_US,
+    NOW_US,
+    delivery,
+    lamp_delivery,
+    lamp_rows,
+)
 from tests.integration.test_provision_cli import served
 
 pytestmark = pytest.mark.database
@@ -83,6 +95,43 @@ def test_rows_that_left_the_tables_are_found_out(conn: psycopg.Connection, run: 
     assert result.exit_code == 1
     assert "the reading tables hold 4 rows, the ledger says 5" in result.stderr
     assert "1 of 1 gateways do not balance" in result.stderr
+
+
+def write_lines(conn: psycopg.Connection, *times_us: int) -> None:
+    row = conn.execute("select gateway_id from gateway where name = %s", (GATEWAY,)).fetchone()
+    assert row is not None
+    rows = [(DeviceId("roof"), "t_c", TimeUs(t_us), 21_500_000) for t_us in times_us]
+    assert not isinstance(samples.write(conn, (row[0], GATEWAY), rows, Ingest()), Fault)
+
+
+def test_samples_that_came_without_a_batch_are_in_the_account(
+    conn: psycopg.Connection, run: Verify
+) -> None:
+    accept(conn, [lamp_delivery(1)])
+    write_lines(conn, NOW_US, NOW_US - DAY_US)
+    write_lines(conn, NOW_US, NOW_US - MINUTE_US)  # the first is there already
+    assert conn.execute("select rows from sample_written order by day").fetchall() == [(1,), (2,)]
+    result = run("--gateway", GATEWAY)
+    assert result.exit_code == 0, result.output
+    # Within the day of `since` the two rows may lie on either side of it.
+    assert run("--gateway", GATEWAY, "--since", "2025-11-24").exit_code == 0
+    conn.execute("delete from sample_reading")
+    result = run("--gateway", GATEWAY)
+    assert result.exit_code == 1
+    assert "the reading tables hold 5 rows, the ledger says 8" in result.stderr
+
+
+def test_a_day_of_samples_that_reaches_across_the_floor_widens_the_bounds(
+    conn: psycopg.Connection, run: Verify
+) -> None:
+    write_lines(conn, NOW_US, NOW_US - MINUTE_US)
+    floor = "update raw_store set raw_floor = '2025-11-24 16:00+00' where kind = 5"
+    conn.execute(floor)
+    assert run("--gateway", GATEWAY).exit_code == 0
+    write_lines(conn, NOW_US + DAY_US)
+    conn.execute("delete from sample_reading")
+    result = run("--gateway", GATEWAY)
+    assert "the reading tables hold 0 rows, the ledger says 1 to 3" in result.stderr
 
 
 def test_rows_taken_out_of_a_batch_without_a_word_are_lost(
