@@ -11,7 +11,8 @@ Invariants (each has a test):
 
 If the common transaction fails on the rows of some batch, the batches are tried again in halves;
 the one at fault ends up in a transaction of its own, which adds only the rows that the unique index
-lacks.
+lacks. The same where together they are more than the server gives one transaction (time, locks,
+memory); one alone that is too much for it is left to the gateway.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,9 +21,13 @@ from functools import cached_property
 
 import psycopg
 from psycopg.errors import (
+    ConfigurationLimitExceeded,
     DataError,
     DeadlockDetected,
     IntegrityError,
+    OutOfMemory,
+    ProgramLimitExceeded,
+    QueryCanceled,
     SerializationFailure,
     UndefinedColumn,
     UndefinedFunction,
@@ -53,6 +58,7 @@ from protocols.quantities import Kind
 from protocols.time import US_PER_S, from_datetime, to_datetime
 
 _ATTEMPTS = 4  # deadlocks and serialisation failures; the fourth in a row is no accident
+_TOO_MUCH = (QueryCanceled, ProgramLimitExceeded, ConfigurationLimitExceeded, OutOfMemory)
 
 
 def accept(
@@ -61,18 +67,20 @@ def accept(
     *,
     limits: Ingest | None = None,
     events: Events | None = None,
+    progress: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
     """Store or quarantine every delivery; returns after COMMIT, one outcome a delivery, in order.
 
-    `conn` is idle and in autocommit. DatabaseUnavailable: nothing of this call may be
-    acknowledged; some of it may be stored, which a repeat will find out.
+    `conn` is idle and in autocommit. `progress` is called before each attempt to write: going on in
+    halves may last longer than a watchdog's period. DatabaseUnavailable: nothing of this call may
+    be acknowledged; some of it may be stored, which a repeat will find out.
     """
     if not conn.autocommit or conn.info.transaction_status is not TransactionStatus.IDLE:
         raise ValueError("accept commits by itself: give it an idle connection in autocommit")
     if not deliveries:
         return []
     try:
-        outcomes = _Acceptance(conn, deliveries, limits or Ingest()).run()
+        outcomes = _Acceptance(conn, deliveries, limits or Ingest(), progress).run()
     except (UndefinedTable, UndefinedColumn, UndefinedFunction) as exc:
         detail = str(exc).splitlines()[0]
         raise MigrationError(f"the database lacks {detail}; run eclor cloud migrate") from exc
@@ -86,10 +94,15 @@ class _Acceptance:
     """One call of `accept`, step by step; outcomes are kept by position of the delivery."""
 
     def __init__(
-        self, conn: psycopg.Connection, deliveries: Sequence[Delivery], limits: Ingest
+        self,
+        conn: psycopg.Connection,
+        deliveries: Sequence[Delivery],
+        limits: Ingest,
+        progress: Callable[[], None],
     ) -> None:
         self._conn = conn
         self._limits = limits
+        self._progress = progress
         self._envelopes = [open_envelope(delivery) for delivery in deliveries]
         self._now_us = max(delivery.received_us for delivery in deliveries)
         self._gateways: Mapping[str, int] = {}
@@ -144,7 +157,7 @@ class _Acceptance:
         )
 
     def _make_partitions(self, works: Iterable[Work]) -> None:
-        """Every day that the rows touch; in a transaction of its own, see `ensure_partitions`."""
+        """Every day that the rows touch; in transactions of their own, see `ensure_partitions`."""
         blocks = [b for w in works if isinstance(w.content, Batch) for b in w.content.blocks]
         days = {
             (block.kind, day * DAY_US)
@@ -156,7 +169,7 @@ class _Acceptance:
             editions.ensure_partitions_of(self._conn, days)
 
     def _write_all(self, works: Sequence[Work]) -> None:
-        """All in one transaction; where the tables refuse one, in halves until it stands alone.
+        """All in one transaction; where that fails on what they hold, in halves.
 
         One poison batch among n costs the others about 2 log2(n) short transactions, not n.
         """
@@ -165,16 +178,24 @@ class _Acceptance:
         except (IntegrityError, DataError):
             if len(works) == 1:
                 self._write_alone(works[0])
-                return
-            middle = len(works) // 2
-            self._write_all(works[:middle])
-            self._write_all(works[middle:])
+            else:
+                self._write_halves(works)
+        except _TOO_MUCH:
+            if len(works) == 1:
+                raise
+            self._write_halves(works)
+
+    def _write_halves(self, works: Sequence[Work]) -> None:
+        middle = len(works) // 2
+        self._write_all(works[:middle])
+        self._write_all(works[middle:])
 
     def _write(self, works: Sequence[Work], *, missing_only: bool) -> None:
         """Write in one transaction, again after a deadlock; outcomes count from COMMIT on."""
         if not works:
             return
         for attempt in range(1, _ATTEMPTS + 1):
+            self._progress()
             try:
                 with self._conn.transaction():
                     outcomes = transaction.write(

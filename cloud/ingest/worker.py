@@ -182,7 +182,13 @@ class Worker:
             for waiting in taken
         ]
         begun_s = self._clock.monotonic_s()
-        outcomes = accept(conn, deliveries, limits=self._settings.ingest, events=self._events)
+        outcomes = accept(
+            conn,
+            deliveries,
+            limits=self._settings.ingest,
+            events=self._events,
+            progress=self._notifier.progress,
+        )
         self._events.record(
             Event.BATCHES_COMMITTED,
             messages=len(deliveries),

@@ -10,7 +10,7 @@ functions of that form, so application code is the same on all three.
 """
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from protocols.quantities import Kind
 from protocols.time import US_PER_S, to_datetime
 
 DAY_US = 86_400 * US_PER_S
+_PORTION = 32  # partitions made in one transaction: each keeps its locks until COMMIT
 
 
 class Edition(enum.StrEnum):
@@ -99,8 +100,13 @@ def ensure_partitions(
 
 
 def ensure_partitions_of(conn: psycopg.Connection, rows: AbstractSet[tuple[Kind, int]]) -> int:
-    """The same for pairs of kind and instant (us), in one round trip."""
+    """The same for pairs of kind and instant (us), in one round trip for each _PORTION of them."""
     wanted = sorted(rows)
+    portions = range(0, len(wanted), _PORTION)
+    return sum(_ensure(conn, wanted[start : start + _PORTION]) for start in portions)
+
+
+def _ensure(conn: psycopg.Connection, wanted: Sequence[tuple[Kind, int]]) -> int:
     row = conn.execute(
         "select coalesce(sum(eclor_ensure_partitions(r.table_name, w.instants)), 0)"
         " from (select kind, array_agg(instant) as instants"

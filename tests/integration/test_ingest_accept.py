@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from cloud.errors import DatabaseUnavailable, MigrationError
 from cloud.events import Event, Events
@@ -248,6 +249,63 @@ def test_a_batch_that_the_tables_refuse_stops_nobody(conn: psycopg.Connection) -
     [stream] = ack_of(outcomes[0]).streams
     assert (stream.watermark, stream.quarantined) == (3, (2,))
     assert one(conn, "select count(*) from light_reading") == 10
+
+
+@pytest.mark.parametrize(
+    "sqlstate", ["query_canceled", "program_limit_exceeded", "configuration_limit_exceeded",
+                 "out_of_memory"]
+)  # fmt: skip
+def test_batches_that_are_too_much_together_go_in_halves(
+    conn: psycopg.Connection, sqlstate: str
+) -> None:
+    refuse_above(conn, 10, sqlstate)
+    turns: list[None] = []
+    deliveries = [lamp_delivery(seq) for seq in range(1, 6)]
+    outcomes = accept(conn, deliveries, progress=lambda: turns.append(None))
+    assert [o.status for o in outcomes] == [Status.STORED] * 5
+    assert ack_of(outcomes[0]).streams[0].watermark == 5
+    assert one(conn, "select count(*) from light_reading") == 25
+    assert len(turns) == 5  # 5, 2, 3, 1, 2 batches
+
+
+def test_one_batch_that_is_too_much_alone_is_left_to_the_gateway(conn: psycopg.Connection) -> None:
+    refuse_above(conn, 4, "out_of_memory")
+    with pytest.raises(DatabaseUnavailable, match="too much"):
+        accept(conn, [lamp_delivery(1)])
+    assert one(conn, "select count(*) from batch_ledger") == 0
+
+
+def refuse_above(conn: psycopg.Connection, rows: int, sqlstate: str) -> None:
+    """Have the server give up a transaction that enters batches of more rows."""
+    body = sql.SQL(
+        "create function give_up() returns trigger language plpgsql as $$ begin"
+        " if (select sum(rows) from new_rows) > {rows} then"
+        " raise exception using errcode = {sqlstate}, message = 'too much';"
+        " end if; return null; end $$"
+    )
+    conn.execute(body.format(rows=sql.Literal(rows), sqlstate=sql.Literal(sqlstate)))
+    conn.execute(
+        "create trigger give_up after insert on batch_ledger referencing new table as new_rows"
+        " for each statement execute function give_up()"
+    )
+
+
+def test_partitions_are_made_in_transactions_of_few(
+    conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portions: list[int] = []
+    execute = conn.execute
+
+    def counted(query: Any, parameters: Any = None) -> Any:
+        if "eclor_ensure_partitions" in str(query):
+            portions.append(len(parameters[0]))
+        return execute(query, parameters)
+
+    monkeypatch.setattr(conn, "execute", counted)
+    ends = [*lamp_rows(seq=1), *lamp_rows(start_us=NOW_US - 99 * DAY_US)]
+    [outcome] = accept(conn, [delivery(ends)])
+    assert outcome.status is Status.STORED
+    assert portions == [32, 32, 32, 4]
 
 
 def test_latest_is_replaced_by_newer_rows_only(conn: psycopg.Connection) -> None:
