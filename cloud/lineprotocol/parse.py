@@ -24,7 +24,7 @@ _SPACE = re.compile(r"[ \t]++")
 _TIME = re.compile(r"-?[0-9]{1,19}(?![^\s])")
 _END = re.compile(r"[ \t\r]*+(?:\n|\Z)")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
-_WHOLE = re.compile(r"([+-]?[0-9]++)[iu]")
+_WHOLE = re.compile(r"([+-]?[0-9]{1,19})[iu]")  # 2^63 - 1 has 19 digits
 _BOOLS = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True)
 _BOOLS |= dict.fromkeys(("f", "F", "false", "False", "FALSE"), False)
 _ESCAPED = re.compile(r"\\([,= ])")

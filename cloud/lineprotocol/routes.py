@@ -30,6 +30,7 @@ from cloud.lineprotocol.points import MAX_LINES, TooMuchError
 from cloud.lineprotocol.service import UnknownBucketError, Written
 
 MAX_PLAIN_BYTES = 8 << 20
+_MAX_MEMBERS = 256  # of a gzip body: each costs a copy of what follows it
 _CODES = {400: "invalid", 401: "unauthorized", 403: "forbidden", 404: "not found"}
 _CODES |= {413: "request too large", 422: "unprocessable entity", 503: "unavailable"}
 _UNAVAILABLE = (psycopg.OperationalError, PoolTimeout, TooManyRequests, Retriable)
@@ -156,18 +157,30 @@ def _text(body: bytes, encoding: str) -> str:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """Unpack no further than the bound, however well the rest is packed."""
+    """Every member of a gzip body (RFC 1952, 2.2), no further than the bound."""
+    plain = bytearray()
+    for _ in range(_MAX_MEMBERS):
+        member, body = _member(body, MAX_PLAIN_BYTES - len(plain))
+        plain += member
+        if not body:
+            return bytes(plain)
+    raise Problem(413, "too-long", f"a gzip body may have {_MAX_MEMBERS} members")
+
+
+def _member(body: bytes, room: int) -> tuple[bytes, bytes]:
+    """The first member, unpacked, and what follows it; 413 where it needs more than `room`."""
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        plain = unpacker.decompress(body, MAX_PLAIN_BYTES)
+        # One byte more than there is room for: 0 would mean no bound.
+        plain = unpacker.decompress(body, room + 1)
     except zlib.error as exc:
         raise Problem(400, "invalid", f"the body is not gzip: {exc}") from exc
-    if unpacker.unconsumed_tail:
+    if len(plain) > room:
         bound = f"{MAX_PLAIN_BYTES} bytes once unpacked, or {MAX_LINES} lines"
         raise Problem(413, "too-long", f"a body may have {bound}; send smaller batches")
     if not unpacker.eof:
         raise Problem(400, "invalid", "the gzip body is cut off")
-    return plain
+    return plain, unpacker.unused_data
 
 
 def _answer(written: Written) -> Response:

@@ -76,6 +76,25 @@ async def test_gzip_is_taken_and_its_bomb_is_not(migrated_database_url: str) -> 
             assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
 
 
+async def test_every_member_of_a_gzip_body_is_taken(migrated_database_url: str) -> None:
+    async with world(migrated_database_url) as client:
+        headers = {"Content-Encoding": "gzip"}
+        members = [gzip.compress(f"roof t_c={n} {T + n}\n".encode()) for n in range(3)]
+        body = b"".join(members)
+        answer = await client.post(URL, params=TO, content=body, headers=headers)
+        assert (answer.status_code, answer.headers["Eclor-Stored"]) == (204, "3")
+        half = gzip.compress(b"#" * (MAX_PLAIN_BYTES // 2))
+        for beyond in (half + half + members[0], members[0] * 257):
+            answer = await client.post(URL, params=TO, content=beyond, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (413, "request too large")
+        for damaged in (body[:-4], body + b"no gzip"):
+            answer = await client.post(URL, params=TO, content=damaged, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+        exactly = gzip.compress(b"#" * (MAX_PLAIN_BYTES - 1) + b"\n") + gzip.compress(b"")
+        answer = await client.post(URL, params=TO, content=exactly, headers=headers)
+        assert answer.status_code == 204
+
+
 async def test_an_empty_body_is_the_test_of_a_client_and_succeeds(
     migrated_database_url: str,
 ) -> None:

@@ -75,6 +75,7 @@ def test_escapes_comments_and_empty_lines() -> None:
         ("m f=1,", "the end of the line"),
         ("m f=abc", "is not a number"),
         ("m f=nan", "is not a number"),
+        ("m f=" + "9" * 5_000 + "i", "is not a number"),  # beyond what int() reads
         ('m f="open', "is not a field"),
         ("m f=1 1.5", "is not a timestamp"),
         ("m f=1 12 34", "is not expected here"),
