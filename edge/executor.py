@@ -155,11 +155,10 @@ class Executor:
     async def _serve(self, device: DeviceId, lamp: _Lamp) -> None:
         async with self._slots:
             result = await self._writing(device, lamp).attempt()
-        if result.outcome in (Outcome.VERIFIED, Outcome.APPLIED, Outcome.REJECTED):
-            lamp.settled_s = self._clock.monotonic_s()
+        settled = result.outcome in (Outcome.VERIFIED, Outcome.APPLIED)
+        lamp.settled_s = self._clock.monotonic_s() if settled else None
+        if settled or result.outcome is Outcome.REJECTED:
             lamp.writing = None  # command it anew when it is looked at again
-        elif result.outcome is None:
-            lamp.settled_s = None
         if result.outcome is not None and result.outcome is not lamp.told:
             lamp.told = result.outcome
             self._tell(device, lamp, result)

@@ -38,6 +38,8 @@ WITHIN_S = 15.0
 _PAUSE_S = 1.0
 _ATTEMPTS = 2  # writes in one attempt before the next one tries again
 _REWRITE_AFTER = 3  # read-backs that differ (a lamp fades for some seconds) before writing again
+_MISMATCHES = 2 * _REWRITE_AFTER  # a lamp that was written again fades again
+_KEPT = "the device keeps another value"
 
 
 class Outcome(enum.StrEnum):
@@ -72,7 +74,11 @@ class Points(Protocol):
 
 
 class Writing:
-    """One value on its way. `write` and `read` raise as `edge.bus.field.Field` does."""
+    """One value on its way. `write` and `read` raise as `edge.bus.field.Field` does.
+
+    After more than `mismatches` read-backs that differ the device keeps another value; with None
+    the caller says how long it may take.
+    """
 
     def __init__(
         self,
@@ -81,12 +87,14 @@ class Writing:
         write: Callable[[], Awaitable[None]],
         read: Callable[[], Awaitable[Value]],
         tolerance: float,
+        mismatches: int | None = _MISMATCHES,
     ) -> None:
         self._value = value
         self._write = write
         self._read = read
         self._tolerance = tolerance
         self._written = False
+        self._most_mismatches = mismatches
         self._mismatches = 0
         self._may_have_arrived = False
 
@@ -128,8 +136,8 @@ class Writing:
         if abs(readback - self._value) <= self._tolerance:
             return WriteResult(Outcome.VERIFIED, readback)
         self._mismatches += 1
-        if self._mismatches > _REWRITE_AFTER:
-            return WriteResult(Outcome.REJECTED, readback, "the device keeps another value")
+        if self._most_mismatches is not None and self._mismatches > self._most_mismatches:
+            return WriteResult(Outcome.REJECTED, readback, _KEPT)
         if self._mismatches == _REWRITE_AFTER:
             self._written = False  # it lost the command: write once more
         return WriteResult(None, readback)
@@ -161,6 +169,7 @@ async def write_point(
         write=lambda: field.write(device, name, value, expires_s=expires_s),
         read=lambda: field.read(device, name),
         tolerance=resolution(point, value) if tolerance is None else tolerance,
+        mismatches=None,
     )
     while True:
         result = await writing.attempt()
@@ -175,8 +184,7 @@ async def write_point(
 def _given_up(result: WriteResult) -> WriteResult:
     """The time is over: a device that still shows another value has rejected the command."""
     if result.outcome is None:
-        reason = "the device keeps another value"
-        return WriteResult(Outcome.REJECTED, result.readback, reason)
+        return WriteResult(Outcome.REJECTED, result.readback, _KEPT)
     return result
 
 

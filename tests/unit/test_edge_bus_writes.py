@@ -85,6 +85,7 @@ LINK = LinkDown("line1", "not connected")
         (lambda: device([40.1]), Outcome.VERIFIED, 1),
         (lambda: device([0.0, 12.0, 40.0]), Outcome.VERIFIED, 1),
         (lambda: device([0.0, 0.0, 0.0, 40.0]), Outcome.VERIFIED, 2),
+        (lambda: device([*map(float, range(0, 40, 5)), 40.0]), Outcome.VERIFIED, 2),
         (lambda: device([0.0]), Outcome.REJECTED, 2),
         (lambda: device([None]), Outcome.APPLIED, 1),
         (lambda: device([40.0], [SILENT, None]), Outcome.VERIFIED, 2),
