@@ -41,7 +41,22 @@ def read_topics(table: Table) -> tuple[Kind, tuple[Topic, ...]]:
     if table.peek("points") is not None and not 0 < len(points) <= MAX_POINTS:
         remedy = f"declare 1 to {MAX_POINTS} points as [devices.points.NAME]"
         table.fault("points", len(points), "are too many or none", remedy)
-    return kind, tuple(_topic(entry, name, kind) for name, entry in points.items())
+    topics = tuple(_topic(entry, name, kind) for name, entry in points.items())
+    _check_shared_columns(topics, points)
+    return kind, topics
+
+
+def _check_shared_columns(topics: tuple[Topic, ...], points: Mapping[str, Table]) -> None:
+    """Two points may feed one column only as different flags of it, as in a profile."""
+    taken: dict[tuple[str, int | None], str] = {}
+    for point in (topic.point for topic in topics):
+        if point.column is None:
+            continue
+        first = taken.setdefault((point.column, point.flag), point.name)
+        if first != point.name:
+            problem = f"is fed by point {first} already"
+            remedy = "remove one of them"
+            points[point.name].fault("column", point.column, problem, remedy)
 
 
 def sensor_profile(kind: Kind, topics: tuple[Topic, ...], name: DeviceId) -> Profile:

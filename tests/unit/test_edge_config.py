@@ -287,6 +287,13 @@ def test_sensors_are_read_beside_the_polled_devices(tmp_path: Path, good: str) -
         ('path = "t"', "scale = 0", "devices[2].points.temperature.scale", "makes every value 0"),
         ('path = "t"', 'retained = "yes"', "devices[2].points.temperature.retained", "unknown key"),
         ("[devices.points.temperature]", "[devices.point.t]", "devices[2].points", "is missing"),
+        (
+            "[devices.points.temperature]",
+            '[devices.points.t]\ntopic = "c"\ncolumn = "temperature_c"\n'
+            "[devices.points.temperature]",
+            "devices[2].points.temperature.column",
+            "is fed by point t already",
+        ),
         ('type = "mqtt"', 'type = "mqtt"\npassword = "x"', "buses.local.password", "a secret"),
         ('type = "mqtt"', 'type = "mqtts"', "buses.local.type", "did you mean 'mqtt'"),
     ],
