@@ -5,11 +5,12 @@ its place when its time has come, so that the night in between is not left to th
 are replaced atomically; a file that cannot be trusted is reported and ignored.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge import events
-from edge.outbox_file import write_durably
+from edge.outbox_file import sync_directory, write_durably
 from edge.signature import PlanKeys
 from protocols.documents import DocumentError
 from protocols.ids import GatewayId
@@ -43,7 +44,7 @@ class Plans:
         self._gateway = gateway
         self._keys = keys
         self.active = self._load(ACTIVE)
-        self.next = self._load(NEXT)
+        self.next = self._waiting()
         self.refusal: Refusal | None = None
 
     def current(self, now_us: int) -> Plan | None:
@@ -84,8 +85,8 @@ class Plans:
             raise DocumentError(f"plan: gateway {plan.gateway} is not this gateway")
         if plan.valid_until_us <= now_us:
             raise DocumentError("plan: valid_until_us has passed")
-        if self.active is not None and plan.issued_us < self.active.plan.issued_us:
-            raise DocumentError("plan: issued_us is before that of the plan in force")
+        if plan.issued_us < self.issued_us:
+            raise DocumentError("plan: issued_us is before that of a plan that is held")
         return plan
 
     def _activate(self, accepted: Accepted) -> None:
@@ -98,9 +99,24 @@ class Plans:
         try:
             write_durably(self._directory / name, document)
             if name == ACTIVE:
-                (self._directory / NEXT).unlink(missing_ok=True)
+                self._remove_next()
         except OSError as exc:
             events.PLAN_NOT_SAVED(error=exc)
+
+    def _remove_next(self) -> None:
+        (self._directory / NEXT).unlink(missing_ok=True)
+        sync_directory(self._directory)
+
+    def _waiting(self) -> Accepted | None:
+        """The next plan; one that the active plan has overtaken came back after a power cut."""
+        held = self._load(NEXT)
+        if held is None or self.active is None:
+            return held
+        if held.plan.issued_us > self.active.plan.issued_us:
+            return held
+        with suppress(OSError):  # as long as it lies there it is passed over
+            self._remove_next()
+        return None
 
     def _load(self, name: str) -> Accepted | None:
         try:
