@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.edge_tools.options import beside_agent, state_dirs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge.bus.health import BusHealth
     from edge.bus.plan import LinePlan
+    from edge.bus.report import FieldReport
     from edge.config import EdgeConfig
 
 _FRESH_S = 150.0
@@ -31,8 +35,9 @@ class PlanFault(click.ClickException):
     type=click.FloatRange(1, 3_600),
     help="Poll for this many seconds and measure; without it the running agent's counters tell.",
 )
+@click.option("--force", is_flag=True, help="Measure also on a serial line that the agent uses.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def plan(*, file: Path, measure_s: float | None, as_json: bool) -> None:
+def plan(*, file: Path, measure_s: float | None, force: bool, as_json: bool) -> None:
     """Tell how busy the buses of FILE will be, beside how busy they are; exit 1 if one is too busy.
 
     Example: eclor edge plan /etc/eclor/edge.toml --measure 60
@@ -50,7 +55,7 @@ def plan(*, file: Path, measure_s: float | None, as_json: bool) -> None:
         raise PlanFault(f"settings cannot be used\n{exc}") from exc
     members = by_bus(config.devices)
     plans = [plan_of(bus, members.get(bus.name, [])) for bus in config.buses]
-    measured = _of_agent(config) if measure_s is None else _measured(config, measure_s)
+    measured = _of_agent(config) if measure_s is None else _measured(config, measure_s, force=force)
     if as_json:
         click.echo(json.dumps({"buses": [_document(line, measured) for line in plans]}))
     else:
@@ -62,19 +67,30 @@ def plan(*, file: Path, measure_s: float | None, as_json: bool) -> None:
 def _of_agent(config: EdgeConfig) -> dict[str, float]:
     """Use of each bus in per cent since the running agent has started; none if it does not run."""
     from edge.bus.report import read_report
+
+    for directory in state_dirs(config):
+        report = read_report(directory)
+        if report is not None and _fresh(report):
+            return _use_pct(config, report.buses, report.uptime_s)
+    return {}
+
+
+def _fresh(report: FieldReport) -> bool:
     from edge.clock import SystemClock
 
-    report = read_report(config.gateway.state_dir)
-    if report is None or (SystemClock().now_us() - report.t_us) / 1e6 > _FRESH_S:
-        return {}
+    return (SystemClock().now_us() - report.t_us) / 1e6 <= _FRESH_S
+
+
+def _use_pct(config: EdgeConfig, buses: Mapping[str, BusHealth], took_s: float) -> dict[str, float]:
+    """How much of what a bus can carry was used: so many requests at a time as it may have."""
     return {
-        name: 100 * health.busy_s / report.uptime_s
-        for name, health in report.buses.items()
-        if report.uptime_s > 0
+        bus.name: 100 * buses[bus.name].busy_s / (took_s * bus.in_flight)
+        for bus in config.buses
+        if bus.name in buses and took_s > 0
     }
 
 
-def _measured(config: EdgeConfig, measure_s: float) -> dict[str, float]:
+def _measured(config: EdgeConfig, measure_s: float, *, force: bool) -> dict[str, float]:
     """Poll for a while, and see for how long each bus was busy."""
     import asyncio
 
@@ -83,6 +99,7 @@ def _measured(config: EdgeConfig, measure_s: float) -> dict[str, float]:
 
     if _of_agent(config):
         raise PlanFault("the agent is running and measures itself: leave out --measure")
+    beside_agent(config, config.buses, force=force)
     clock = SystemClock()
     field = Field(config.buses, config.devices, clock=clock, emit=lambda _: None)
 
@@ -98,7 +115,7 @@ def _measured(config: EdgeConfig, measure_s: float) -> dict[str, float]:
         return took_s
 
     took_s = asyncio.run(poll())
-    return {name: 100 * health.busy_s / took_s for name, health in field.by_bus.items()}
+    return _use_pct(config, field.by_bus, took_s)
 
 
 def _document(line: LinePlan, measured: Mapping[str, float]) -> dict[str, object]:

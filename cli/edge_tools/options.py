@@ -64,9 +64,15 @@ def beside_agent(config: EdgeConfig, buses: Sequence[BusSettings], *, force: boo
     )
 
 
+def state_dirs(config: EdgeConfig) -> tuple[Path, Path]:
+    """Where an agent may be: the settings' own state directory, and the one of the service."""
+    return config.gateway.state_dir, SERVICE_STATE_DIR
+
+
 def _found(config: EdgeConfig) -> Presence:
-    """The agent of the settings' own state directory, or of the one that systemd gives it."""
+    """The first agent there is."""
     from edge.presence import Presence, presence
 
-    found = presence(config.gateway.state_dir)
-    return presence(SERVICE_STATE_DIR) if found is Presence.ABSENT else found
+    own, service = state_dirs(config)
+    found = presence(own)
+    return presence(service) if found is Presence.ABSENT else found

@@ -1,15 +1,19 @@
 """`eclor edge plan`: planned and measured use of the buses of a file."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from cli.edge import edge
+from cli.edge_tools import options
 from edge.bus.health import BusHealth
 from edge.bus.report import FieldReport, read_report, write_report
 from edge.clock import SystemClock
+from edge.statedir import StateDir
 
 SETTINGS = """
 [gateway]
@@ -77,3 +81,44 @@ def test_an_overbooked_bus_is_named_and_fails(tmp_path: Path) -> None:
 def test_measuring_a_line_that_is_not_there_tells_that_it_is_idle(tmp_path: Path) -> None:
     bus = planned(str(settings(tmp_path, interval_s=10)), "--measure", "1")
     assert bus["measured_pct"] == 0
+
+
+def test_the_counters_of_the_service_are_found_beside_settings_without_a_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, shell = tmp_path / "service", tmp_path / "shell"
+    for directory in (service, shell):
+        directory.mkdir()
+    monkeypatch.setattr(options, "SERVICE_STATE_DIR", service)
+    monkeypatch.setattr(tempfile, "tempdir", str(shell))
+    file = settings(tmp_path, interval_s=10)
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(f'state_dir = "{tmp_path}"', ""), encoding="utf-8")
+    now_us = SystemClock().now_us()
+    counted = {"line": BusHealth(busy_s=15.0)}
+    write_report(shell, FieldReport(now_us - 3_600_000_000, 100.0, counted))  # of another day
+    write_report(service, FieldReport(now_us, 200.0, counted))
+    assert planned(str(file))["measured_pct"] == 7.5
+
+
+def test_measuring_a_line_that_the_agent_has_just_taken_needs_force(tmp_path: Path) -> None:
+    file = settings(tmp_path, interval_s=10)
+    state = StateDir(tmp_path)
+    state.claim()
+    try:
+        result = CliRunner().invoke(edge, ["plan", str(file), "--measure", "1"])
+        assert result.exit_code == 1
+        assert "two masters garble each other" in result.output
+        assert planned(str(file), "--measure", "1", "--force")["measured_pct"] == 0
+    finally:
+        state.release()
+
+
+def test_what_is_measured_counts_the_requests_that_may_be_outstanding(tmp_path: Path) -> None:
+    file = settings(tmp_path, interval_s=10)
+    text = file.read_text(encoding="utf-8").replace('type = "rtu"', 'type = "tcp"')
+    text = text.replace('device = "/dev/does-not-exist"', 'host = "127.0.0.1"')
+    file.write_text(text.replace("baud = 9600", "in_flight = 4"), encoding="utf-8")
+    now_us = SystemClock().now_us()
+    write_report(tmp_path, FieldReport(now_us, 200.0, {"line": BusHealth(busy_s=400.0)}))
+    assert planned(str(file))["measured_pct"] == 50
