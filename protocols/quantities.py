@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 _INT2 = 2**15 - 1
 _INT4 = 2**31 - 1
-_INT8 = 2**63 - 1
+_AMOUNT = 2**53  # the integers that a float64 holds; sums and differences stay far within an int8
 _FLOAT4_EXACT = 2**24 - 1  # IEEE 754 binary32: integers up to here survive a float4 column
 
 
@@ -135,7 +135,7 @@ def _gauge(name: str, unit: str, decimals: int, lo: float, hi: float, doc: str) 
 
 
 def _counter(name: str, unit: str, doc: str) -> Column:
-    return Column(name, unit, Role.COUNTER, 0, "int8", 0, _INT8, doc)
+    return Column(name, unit, Role.COUNTER, 0, "int8", 0, _AMOUNT, doc)
 
 
 def _count(name: str, doc: str) -> Column:
@@ -143,7 +143,7 @@ def _count(name: str, doc: str) -> Column:
 
 
 def _amount(name: str, unit: str, doc: str) -> Column:
-    return Column(name, unit, Role.STATE, 0, "int8", 0, _INT8, doc)
+    return Column(name, unit, Role.STATE, 0, "int8", 0, _AMOUNT, doc)
 
 
 def _flags(doc: str) -> Column:

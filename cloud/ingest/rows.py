@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 
 from cloud.ingest.columns import Block, Column, Numbers
 from cloud.storage.copy import NATIVE, Array, Rows
-from cloud.storage.tables import TABLES, TableColumn
-from protocols.quantities import Kind
+from cloud.storage.tables import TABLES
+from protocols.quantities import KINDS, Kind
+from protocols.quantities import Column as Declared
 
 Mask = NDArray[np.bool_] | None
 
-_LIMITS = {name: np.iinfo(NATIVE[name]) for name in ("int2", "int4", "int8")}
-
 
 class RowError(ValueError):
-    """A value that the table cannot hold."""
+    """A value that its column does not take: a row that cannot be stored."""
 
 
 def series_keys(block: Block) -> list[tuple[str, str]]:
@@ -36,9 +35,9 @@ def table_rows(block: Block, ids: Mapping[Any, int]) -> Rows:
     """The block's rows as table columns.
 
     `ids` gives device_id by device name, or series_id by (device, point) for samples. RowError if
-    a value does not fit its column.
+    a value lies outside its column's range.
     """
-    table = TABLES[block.kind]
+    table, spec = TABLES[block.kind], KINDS[block.kind]
     columns: list[Array] = [block.t_us, _keys(block, ids)]
     if table.has_window:
         columns.append(block.window_s.astype(np.int32))
@@ -46,7 +45,7 @@ def table_rows(block: Block, ids: Mapping[Any, int]) -> Rows:
     masks: list[Mask] = [None] * len(columns)
     for declared in table.values:
         assert declared.wire is not None
-        column, mask = _column(declared, block.columns[declared.wire])
+        column, mask = _column(spec.columns[declared.wire], block.columns[declared.wire])
         columns.append(column)
         masks.append(mask)
     _require_keys(block.kind, masks)
@@ -62,25 +61,26 @@ def _keys(block: Block, ids: Mapping[Any, int]) -> Array:
     return np.repeat(of_devices, block.counts)
 
 
-def _column(declared: TableColumn, column: Column) -> tuple[Array, Mask]:
+def _column(declared: Declared, column: Column) -> tuple[Array, Mask]:
     if not isinstance(column, Numbers):
         return _texts(declared, column)
-    scaled = column.values
-    if declared.sql in _LIMITS:
-        return _integers(declared, scaled), column.null
-    physical = scaled / 10**declared.decimals if declared.decimals else scaled
+    scaled = _in_range(declared, column.values)
+    physical = scaled / declared.factor if declared.decimals else scaled
     return physical.astype(NATIVE[declared.sql]), column.null
 
 
-def _integers(declared: TableColumn, values: Array) -> Array:
-    """numpy would wrap a number that is too big; here it is refused."""
-    limits = _LIMITS[declared.sql]
-    if len(values) and not (limits.min <= values.min() and values.max() <= limits.max):
-        raise RowError(f"{declared.name} outside {limits.min}..{limits.max}")
-    return values.astype(NATIVE[declared.sql])
+def _in_range(declared: Declared, scaled: Array) -> Array:
+    """Refuse what no gateway of ours sends: sums over it would leave their columns for ever.
+
+    A null is a 0 here, which every range holds.
+    """
+    lo, hi = declared.to_scaled(declared.lo), declared.to_scaled(declared.hi)
+    if len(scaled) and not (lo <= scaled.min() and scaled.max() <= hi):
+        raise RowError(f"{declared.name} outside {declared.lo:.16g}..{declared.hi:.16g}")
+    return scaled
 
 
-def _texts(declared: TableColumn, values: Sequence[str | None]) -> tuple[Array, Mask]:
+def _texts(declared: Declared, values: Sequence[str | None]) -> tuple[Array, Mask]:
     if any("\0" in value for value in values if value is not None):
         raise RowError(f"{declared.name} holds a NUL character")
     column = np.empty(len(values), dtype=object)

@@ -125,13 +125,44 @@ def test_newest_takes_the_last_row_of_each_device() -> None:
     assert (rows.t_us - T_US).tolist() == [3, 9]
 
 
-@pytest.mark.parametrize("value", [2**15, -(2**15) - 1])
-def test_a_number_that_numpy_would_wrap_is_refused(value: int) -> None:
-    row = reading(Kind.AMBIENT, DeviceId("box"), T_US, status=0)
-    values = tuple(value if known == 0 else known for known in row.values)
-    wide = Reading(row.kind, row.device, row.t_us, 0, 0, values)
-    with pytest.raises(RowError, match="status outside"):
-        table_rows(block(wide), IDS)
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (Kind.AMBIENT, "status", 2**15),
+        (Kind.AMBIENT, "status", -1),
+        (Kind.AMBIENT, "temperature_c", -601),
+        (Kind.LIGHT, "coverage_pct", 10**16),
+        (Kind.LIGHT, "energy_wh", -1),
+        (Kind.LIGHT, "energy_wh", 2**62),
+        (Kind.SAMPLE, "value", 9 * 10**18 + 1),
+    ],
+)
+def test_a_number_outside_its_range_is_refused_and_the_limit_is_not(
+    kind: Kind, name: str, value: int
+) -> None:
+    column = KINDS[kind].column(name)
+    limit = column.to_scaled(column.hi if value > 0 else column.lo)
+    table_rows(block(_with(kind, name, limit)), IDS | {("box", "p"): 9})
+    with pytest.raises(RowError, match=rf"{name} outside {column.lo:.16g}\.\."):
+        table_rows(block(_with(kind, name, value)), IDS | {("box", "p"): 9})
+
+
+def _with(kind: Kind, name: str, value: int) -> Reading:
+    """A row as a sender of another make might write it."""
+    named = {"point": "p"} if kind is Kind.SAMPLE else {}
+    row = reading(kind, DeviceId("box"), T_US, quality=0, window_s=0, **named)
+    position = KINDS[kind].index(name)
+    values = (*row.values[:position], value, *row.values[position + 1 :])
+    return Reading(kind, row.device, row.t_us, 0, 0, values)
+
+
+def test_every_range_holds_nought_and_fits_its_column() -> None:
+    for spec in KINDS.values():
+        for column in spec.columns:
+            assert column.lo <= 0 <= column.hi, column.name
+            if column.sql in {"int2", "int4", "int8"}:
+                limits = np.iinfo(NATIVE[column.sql])
+                assert limits.min <= column.lo <= column.hi <= limits.max
 
 
 def test_a_null_in_the_unique_key_is_refused() -> None:
