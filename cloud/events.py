@@ -27,6 +27,7 @@ class Event(enum.StrEnum):
     BATCH_DEDUPLICATED = "batch_deduplicated"
     QUARANTINE_OVERFLOWED = "quarantine_overflowed"
     LINES_WRITTEN = "lines_written"
+    HOUR_NOT_SUMMED = "hour_not_summed"
     ROLE_STARTED = "role_started"
     ROLE_STOPPED = "role_stopped"
     BROKER_CONNECTED = "broker_connected"
@@ -46,6 +47,7 @@ CATALOGUE: Mapping[Event, tuple[int, tuple[str, ...]]] = MappingProxyType(
         ),
         Event.QUARANTINE_OVERFLOWED: (logging.ERROR, ("gateway_id", "reason")),
         Event.LINES_WRITTEN: (logging.DEBUG, ("rows", "repeated", "ignored", "refused")),
+        Event.HOUR_NOT_SUMMED: (logging.ERROR, ("gateway_id", "kind", "hour", "detail")),
         Event.ROLE_STARTED: (logging.INFO, ("role", "detail")),
         Event.ROLE_STOPPED: (logging.INFO, ("role",)),
         Event.BROKER_CONNECTED: (logging.INFO, ("address", "session_present")),

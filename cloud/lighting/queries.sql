@@ -23,7 +23,7 @@ order by t.slug, g.slug;
 -- Complete hours only: a hole of more than a minute, a faulty detector, a reset counter, an
 -- unsure clock or a suspect row (quality 8, 16, 128) make an hour unusable.
 select date_bin('1 hour', t, timestamptz '2000-01-01 00:00+00') as hour,
-       sum(forward_count + coalesce(backward_count, 0))::int8 as vehicles
+       sum(forward_count::int8 + coalesce(backward_count, 0))::int8 as vehicles
 from passage_reading
 where device_id = %(device_id)s and t >= %(since)s and t < %(until)s
 group by hour
@@ -252,8 +252,8 @@ order by night;
 
 -- name: live_counts
 -- Vehicles of the last quarter of an hour; what a faulty or suspect row says is not counted.
-select device_id, sum(forward_count + coalesce(backward_count, 0))::int8 as vehicles,
-       sum(window_s)::int4 as covered_s
+select device_id, sum(forward_count::int8 + coalesce(backward_count, 0))::int8 as vehicles,
+       least(sum(window_s), 2147483647)::int4 as covered_s
 from passage_reading
 where device_id = any(%(devices)s) and t >= %(since)s and t < %(until)s
   and forward_count is not null and quality & 152 = 0 and coalesce(status, 0) & 1 = 0

@@ -26,7 +26,10 @@ def jobs(settings: Settings, clock: Clock) -> list[Job]:
 
     def sum_up(conn: psycopg.Connection, go_on: Callable[[], bool]) -> str:
         done = service.catch_up(conn, go_on=go_on)
-        return f"marks:{done.marks} hours:{done.hours} days:{done.days} gone:{done.gone}"
+        return (
+            f"marks:{done.marks} hours:{done.hours} days:{done.days} gone:{done.gone}"
+            f" faulty:{done.faulty}"
+        )
 
     def forget(conn: psycopg.Connection, go_on: Callable[[], bool]) -> str:
         compressed = set(retention.compress(conn, settings.retention).values())

@@ -21,6 +21,9 @@ join territory t using (territory_id);
 -- name: territory
 select territory_id from territory where slug = %(territory)s;
 
+-- name: gateway_name
+select name from gateway where gateway_id = %(gateway_id)s;
+
 -- name: unmake_days
 -- Days that will be made anew, perhaps with other limits: those whose readings are kept.
 delete from {day} x

@@ -4,32 +4,38 @@ Invariants (each has a test):
 - a rollup equals one made anew from the readings, whatever the order in which batches came;
 - a mark is deleted in the transaction that sums up its hour, so that a crash repeats it;
 - a batch that commits while this runs is summed up now or its mark is still there;
-- an hour whose raw rows were dropped is never summed up again.
+- an hour whose raw rows were dropped is never summed up again;
+- an hour that the database cannot sum up keeps no other hour and no other gateway waiting.
 
 A transaction takes a bounded number of marks, under an advisory lock that retention takes too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psycopg
 
 from cloud.errors import UnknownTerritory
+from cloud.events import Event, Events
 from cloud.rollups import model, store
 from protocols.quantities import Kind
 
 MARKS = 2_000
 """Marks of one transaction: with 50 devices a gateway, 100,000 hours of a device, some seconds."""
 
+_EVENTS = Events("rollups")
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What was done: marks taken, hours and days that changed, marks whose raw rows are gone."""
+    """What was done: marks taken, hours and days that changed, marks whose raw rows are gone, and
+    marked hours that could not be summed up."""
 
     marks: int = 0
     hours: int = 0
     days: int = 0
     gone: int = 0
+    faulty: int = 0
 
     def __add__(self, other: "Progress") -> "Progress":
         return Progress(
@@ -37,6 +43,7 @@ class Progress:
             self.hours + other.hours,
             self.days + other.days,
             self.gone + other.gone,
+            self.faulty + other.faulty,
         )
 
 
@@ -75,9 +82,35 @@ def one_step(conn: psycopg.Connection, *, marks: int = MARKS) -> Progress | None
             marks=sum(mark.count for mark in taken),
             gone=sum(mark.count for mark in taken if mark.hour < mark.floor),
         )
-        for kind, buckets in model.buckets(taken).items():
-            done += _sum_up(conn, kind, buckets)
-        return done
+        return done + _sum_up_apart(conn, taken)
+
+
+def _sum_up_apart(conn: psycopg.Connection, marks: Sequence[model.Mark]) -> Progress:
+    """Sum up the hours of `marks`; where the database cannot, the halves of them, each by itself.
+
+    The hour at fault is told and left as it was: its mark is gone, so that nothing waits for it,
+    its readings stay, and `mark_again` marks it anew once the fault is repaired.
+    """
+    try:
+        with conn.transaction():
+            return sum((_sum_up(conn, *part) for part in model.buckets(marks).items()), Progress())
+    except psycopg.DataError as exc:
+        if len(marks) == 1:
+            _tell(conn, marks[0], exc)
+            return Progress(faulty=1)
+    ordered = sorted(marks, key=lambda mark: (mark.gateway_id, mark.kind, mark.hour))
+    middle = len(ordered) // 2
+    return _sum_up_apart(conn, ordered[:middle]) + _sum_up_apart(conn, ordered[middle:])
+
+
+def _tell(conn: psycopg.Connection, mark: model.Mark, exc: psycopg.DataError) -> None:
+    _EVENTS.record(
+        Event.HOUR_NOT_SUMMED,
+        gateway_id=store.gateway_name(conn, mark.gateway_id),
+        kind=mark.kind.label,
+        hour=mark.hour.isoformat(),
+        detail=str(exc).partition("\n")[0],
+    )
 
 
 def _sum_up(conn: psycopg.Connection, kind: Kind, buckets: list[model.Bucket]) -> Progress:

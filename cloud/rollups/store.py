@@ -90,6 +90,13 @@ def exists(conn: psycopg.Connection, territory: str) -> bool:
     return row is not None
 
 
+def gateway_name(conn: psycopg.Connection, gateway_id: int) -> str:
+    """What the registry calls a gateway that has marks."""
+    row = conn.execute(NAMED["gateway_name"], {"gateway_id": gateway_id}).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def mark_all(conn: psycopg.Connection, territory: str) -> int:
     """Mark every hour of a territory that has raw rows, and unmake their days; how many hours."""
     parameters = {"territory": territory}

@@ -1,10 +1,12 @@
 """How a column is summed up: the SQL expressions of each form, from readings and from hours.
 
 Sums are exact, so that they do not depend on the order of the rows: a reading of resolution
-10**-d is summed as an integer in a float8 (below 2**53) or, for float8 columns, as a numeric.
+10**-d is summed as an integer in a float8 (below 2**53) or, for float8 columns, as a numeric. One
+that its column cannot hold stands there as the greatest that it can: no reading may stop the job.
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 from psycopg import sql
 from psycopg.sql import SQL, Composable, Composed, Identifier
@@ -35,6 +37,7 @@ _DAY_MEAN_FLOAT8 = SQL(
     " / ({factor} * sum({s}) filter (where {mean} is not null)))::float8"
 )
 _LAST = SQL("(array_agg({c} order by t desc) filter (where {c} is not null))[1]")
+_INT4_MAX, _INT8_MAX = 2**31 - 1, 2**63 - 1
 _PARTS = ("end", "end_t", "first", "first_t", "inside", "inside_resets")
 
 
@@ -43,7 +46,7 @@ def of_hour(table: RollupTable) -> Sums:
     present values around each: c_before and c_after."""
     sums: Sums = {
         "rows": SQL("count(*)::int4"),
-        "covered_s": SQL("sum(round(window_s * coalesce(coverage_pct, 100)::float8 / 100))::int4"),
+        "covered_s": _int4(SQL("sum(round(window_s * coalesce(coverage_pct, 100)::float8 / 100))")),
         "quality": SQL("bit_or(quality)::int2"),
     }
     for column, form in table.columns:
@@ -57,8 +60,8 @@ def of_day(table: RollupTable) -> Sums:
     """Aggregates over the hours of a day."""
     sums: Sums = {
         "hours": SQL("count(*)::int2"),
-        "rows": SQL("sum(rows)::int4"),
-        "covered_s": SQL("sum(covered_s)::int4"),
+        "rows": _int4(SQL("sum(rows)")),
+        "covered_s": _int4(SQL("sum(covered_s)")),
         "quality": SQL("bit_or(quality)::int2"),
     }
     for column, form in table.columns:
@@ -74,20 +77,20 @@ def difference(counter: str, *, of: str, before: Composable, before_t: Composabl
     parts |= {"before": before, "before_t": before_t}
     amount = SQL(
         "case when {end} is null or ({before} is null and {first_t} = {end_t}) then null"
-        " else {inside} + case when {before} is null then 0"
-        " when {first} >= {before} then {first} - {before} else {first} end end"
+        " else {inside}::numeric + case when {before} is null then 0"
+        " when {first} >= {before} then {first}::numeric - {before} else {first} end end"
     )
     span = SQL(
         "case when {end} is not null then"
-        " greatest(0, extract(epoch from {end_t} - coalesce({before_t}, {first_t})))::int4 end"
+        " greatest(0, extract(epoch from {end_t} - coalesce({before_t}, {first_t}))) end"
     )
     resets = SQL(
         "case when {end} is not null then"
         " {inside_resets} + coalesce({first} < {before}, false)::int4 end"
     )
     return {
-        counter: amount.format(**parts),
-        f"{counter}_span_s": span.format(**parts),
+        counter: _int8(amount.format(**parts)),
+        f"{counter}_span_s": _int4(span.format(**parts)),
         f"{counter}_resets": resets.format(**parts),
     }
 
@@ -101,9 +104,9 @@ def _reading_sums(column: Column, form: Form) -> Sums:
                 f"{column.name}_mean": mean.format(c=c, factor=sql.Literal(column.factor)),
                 f"{column.name}_min": SQL("min({c})").format(c=c),
                 f"{column.name}_max": SQL("max({c})").format(c=c),
-                f"{column.name}_s": SQL(
-                    "coalesce(sum(weight) filter (where {c} is not null), 0)::int4"
-                ).format(c=c),
+                f"{column.name}_s": _int4(
+                    SQL("coalesce(sum(weight) filter (where {c} is not null), 0)").format(c=c)
+                ),
             }
         case Form.SUM:
             return {column.name: SQL("sum({c})").format(c=c)}
@@ -148,15 +151,15 @@ def _counter(name: str) -> Sums:
         "first_t": SQL("max({read_at}) filter (where {c} is not null and {before} is null)"),
         "inside": SQL(
             "case when count({c}) > 0 then coalesce(sum(case when {c} >= {before}"
-            " then {c} - {before} else {c} end) filter (where {before} is not null), 0)::int8 end"
+            " then {c} - greatest({before}, 0) else {c} end)"
+            " filter (where {before} is not null), 0) end"
         ),
         "inside_resets": SQL(
             "case when count({c}) > 0 then count(*) filter (where {c} < {before})::int4 end"
         ),
     }
-    return {
-        f"{name}_{part}": expression.format(**parts) for part, expression in expressions.items()
-    }
+    sums: Sums = {f"{name}_{part}": form.format(**parts) for part, form in expressions.items()}
+    return sums | {f"{name}_inside": _int8(sums[f"{name}_inside"])}
 
 
 def _hour_sums(column: Column, form: Form) -> Sums:
@@ -170,15 +173,15 @@ def _hour_sums(column: Column, form: Form) -> Sums:
                 f"{name}_mean": mean.format(factor=factor, **parts),
                 f"{name}_min": SQL("min({min})").format(**parts),
                 f"{name}_max": SQL("max({max})").format(**parts),
-                f"{name}_s": SQL("sum({s})::int4").format(**parts),
+                f"{name}_s": _int4(SQL("sum({s})").format(**parts)),
             }
         case Form.SUM:
             return {name: _total(name)}
         case Form.DIFFERENCE:
             return {
                 name: _total(name),
-                f"{name}_span_s": SQL("sum({})::int4").format(Identifier(f"{name}_span_s")),
-                f"{name}_resets": SQL("sum({})::int4").format(Identifier(f"{name}_resets")),
+                f"{name}_span_s": _int4(SQL("sum({})").format(Identifier(f"{name}_span_s"))),
+                f"{name}_resets": _int4(SQL("sum({})").format(Identifier(f"{name}_resets"))),
                 f"{name}_end": _LAST.format(c=Identifier(f"{name}_end")),
             }
         case _:
@@ -187,7 +190,22 @@ def _hour_sums(column: Column, form: Form) -> Sums:
 
 def _total(name: str) -> Composed:
     """The sum of int8 values is a numeric in PostgreSQL."""
-    return SQL("sum({})::int8").format(Identifier(name))
+    return _int8(SQL("sum({})").format(Identifier(name)))
+
+
+def _int4(value: Composable) -> Composed:
+    return _within(value, _INT4_MAX, "int4")
+
+
+def _int8(value: Composable) -> Composed:
+    return _within(value, _INT8_MAX, "int8")
+
+
+def _within(value: Composable, most: int, of: Literal["int4", "int8"]) -> Composed:
+    """`value` as an integer type, `most` at most on either side of nought; null stays null, which
+    `least` alone would pass over."""
+    form = SQL("(case when {v} is not null then greatest(least({v}, {most}), -{most}) end)::{of}")
+    return form.format(v=value, most=sql.Literal(most), of=SQL(of))
 
 
 def aliased(sums: Sums) -> Composed:

@@ -130,6 +130,17 @@ async def test_hours_with_a_hole_or_a_fault_are_not_counted(
     assert [(c.t_us, c.count) for c in found] == [(from_datetime(NOON - timedelta(hours=1)), 120)]
 
 
+async def test_counts_of_both_directions_may_be_greater_than_a_count(
+    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+) -> None:
+    road, most = ids["centre/road"], 2**31 - 1
+    passages(conn, road, minutes(NOON - timedelta(hours=1), [most] * 60))
+    conn.execute("update passage_reading set backward_count = %s", (most,))
+    async with pool.connection() as reader:
+        [found] = await store.hour_counts(reader, road, since=NOON - timedelta(hours=1), until=NOON)
+    assert found.count == 60 * 2 * most
+
+
 async def test_energy_is_the_feeders_difference_with_resets_against_the_named_baseline(
     conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
 ) -> None:

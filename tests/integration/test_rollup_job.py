@@ -15,6 +15,7 @@ from cloud.rollups import jobs, retention, service
 from cloud.settings import Database, Ingest, Retention, Settings
 from cloud.storage import editions
 from cloud.storage.editions import DAY_US
+from protocols.ids import GatewayId
 from protocols.quantities import Kind
 from protocols.time import TimeUs, to_datetime
 from tests.integration.deliveries import GATEWAY, NOW_US, add_gateways, delivery, lamp_rows
@@ -246,3 +247,78 @@ async def test_the_jobs_role_sums_up_and_forgets(url: str, conn: psycopg.Connect
             assert runner.tallies[name].last_error is None
     assert kept(conn) == [0]
     assert summed(conn) == (5, 10, 10)
+
+
+def hostile_rows(conn: psycopg.Connection) -> None:
+    """Rows that ingest would set aside today, of a lamp and of a gate beside the honest lamp."""
+    conn.execute(
+        "insert into device (gateway_id, name, kind)"
+        " select gateway_id, unnest(array['lamp-66', 'gate-66']),"
+        " unnest(array['light', 'passage']) from gateway"
+    )
+    start = to_datetime(MIDNIGHT_US - HOUR_US)
+    counters = [-1, 2**62, -(2**63), 2**63 - 1, 2**63 - 2, 2**63 - 3, -(2**62), -(2**63)]
+    for n, counter in enumerate(counters):
+        conn.execute(
+            "insert into light_reading"
+            " (t, device_id, window_s, quality, coverage_pct, power_w, energy_wh)"
+            " select %s + make_interval(mins => %s), device_id, 86400, 0, 1e16, 1e30, %s"
+            " from device where name = 'lamp-66'",
+            (start, 55 + n, counter),
+        )
+        conn.execute(
+            "insert into passage_reading (t, device_id, window_s, quality, forward_count,"
+            " backward_count, forward_total) select %s + make_interval(mins => %s), device_id,"
+            " 60, 0, 2147483647, 2147483647, %s from device where name = 'gate-66'",
+            (start, 55 + n, counter),
+        )
+    conn.execute(
+        "insert into rollup_dirty select gateway_id, kind, %s + make_interval(hours => h)"
+        " from gateway, unnest(array[1, 3]) kind, unnest(array[0, 1]) h",
+        (start,),
+    )
+
+
+def test_no_reading_makes_a_sum_too_great_for_its_column(conn: psycopg.Connection) -> None:
+    days_of_rows(conn, 0)
+    editions.ensure_partitions(conn, [Kind.LIGHT, Kind.PASSAGE], [MIDNIGHT_US - HOUR_US])
+    editions.ensure_partitions(conn, [Kind.LIGHT, Kind.PASSAGE], [MIDNIGHT_US])
+    hostile_rows(conn)
+    done = service.catch_up(conn)
+    assert (done.marks, done.hours, done.faulty) == (5, 5, 0)
+    [hour] = conn.execute(
+        "select covered_s, energy_wh_inside from light_hour join device using (device_id)"
+        " where name = 'lamp-66' order by t limit 1"
+    ).fetchall()
+    assert hour == (2**31 - 1, 2**63 - 1)
+    vehicles = conn.execute("select sum(forward_count) from passage_day").fetchone()
+    assert vehicles == (8 * (2**31 - 1),)
+
+
+def test_an_hour_that_cannot_be_summed_up_keeps_nothing_else_waiting(
+    url: str, conn: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of tomorrow: the database refuses one hour of one gateway, each time."""
+    other = GatewayId("cab-gare-1")
+    conn.execute("insert into gateway (site_id, name) select site_id, %s from site", (other,))
+    days_of_rows(conn, -5, -4, 0)
+    accept(conn, [delivery(lamp_rows(seq=1), seq=1, gateway=other)])
+    faulty = to_datetime(MIDNIGHT_US - 4 * DAY_US - HOUR_US)
+    conn.execute(
+        "create function refuse() returns trigger language plpgsql as"
+        " $$begin raise 'out of range' using errcode = '22003'; end$$"
+    )
+    conn.execute(
+        "create trigger refuse before insert on light_hour for each row"
+        f" when (new.t = '{faulty.isoformat()}') execute function refuse()"
+    )
+    done = service.catch_up(conn)
+    assert (done.marks, done.hours, done.faulty) == (4, 3, 1)
+    assert summed(conn) == (20, 15, 15)
+    [record] = [r for r in caplog.records if r.getMessage() == "hour_not_summed"]
+    told = record.__dict__["eclor"]
+    assert told["gateway_id"] == GATEWAY
+    assert (told["kind"], told["hour"]) == ("light", faulty.isoformat())
+    retention.run(conn, KEEP_2_DAYS, NOW_US)
+    assert retention.run(conn, KEEP_2_DAYS, NOW_US + HOUR_US).partitions > 0
+    conn.execute("drop trigger refuse on light_hour")
