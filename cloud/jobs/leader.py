@@ -39,9 +39,17 @@ async def leadership(database: Database) -> AsyncIterator[psycopg.AsyncConnectio
     except psycopg.OperationalError as exc:
         raise DatabaseUnavailable(unreachable(database.url, exc)) from exc
     async with conn:
+        yield conn if await _takes_lock(conn, database) else None
+
+
+async def _takes_lock(conn: psycopg.AsyncConnection, database: Database) -> bool:
+    """Whether the lock is this session's now; a server may go between connect and answer."""
+    try:
         cursor = await conn.execute("select pg_try_advisory_lock(%s)", (LOCK_KEY,))
         row = await cursor.fetchone()
-        yield conn if row is not None and row[0] else None
+    except psycopg.OperationalError as exc:
+        raise DatabaseUnavailable(unreachable(database.url, exc)) from exc
+    return row is not None and bool(row[0])
 
 
 async def until_lost(conn: psycopg.AsyncConnection, stop: asyncio.Event) -> bool:

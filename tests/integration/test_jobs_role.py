@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiomqtt
 import psycopg
 import pytest
 
 from cloud.clock import ManualClock
-from cloud.errors import BrokerUnavailable
+from cloud.errors import BrokerUnavailable, DatabaseUnavailable
 from cloud.jobs import main
 from cloud.jobs.leader import leadership
 from cloud.jobs.publisher import PlanPublisher
@@ -96,6 +97,23 @@ async def test_a_second_process_stands_by_until_the_first_is_gone(
             assert second is None
     async with leadership(database) as third:
         assert third is not None
+
+
+async def test_a_database_that_goes_before_the_lock_is_answered_is_away(
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = psycopg.AsyncConnection.connect
+
+    async def connect_and_lose(*args: Any, **kwargs: Any) -> psycopg.AsyncConnection:
+        conn = await connect(*args, **kwargs)
+        with psycopg.connect(migrated_database_url, autocommit=True) as other:
+            other.execute("select pg_terminate_backend(%s)", (conn.info.backend_pid,))
+        return conn
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", connect_and_lose)
+    with pytest.raises(DatabaseUnavailable, match="cannot be used"):
+        async with leadership(Database(url=migrated_database_url)):
+            pass
 
 
 async def test_waits_go_on_while_the_broker_is_away(
