@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cloud.settings import Settings
     from cloud.storage.doctor import Diagnosis
 
+_ROLLUP_STATEMENT_S = 86_400.0
+"""A whole territory is marked in one statement."""
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -174,14 +177,16 @@ def rollup(*, config: Path | None, verbose: bool, as_json: bool, again: str | No
     settings = _settings(config, verbose=verbose)
 
     def sum_up() -> service.Progress:
-        with connect(settings.database, role="rollup") as conn:
+        with connect(
+            settings.database, role="rollup", statement_timeout_s=_ROLLUP_STATEMENT_S
+        ) as conn:
             if again is not None:
                 service.mark_again(conn, again)
-            return service.catch_up(conn)
+            return service.catch_up_or_wait(conn)
 
     done = _run(sum_up)
     if as_json:
-        click.echo(json.dumps(asdict(done)))
+        click.echo(json.dumps({what: n for what, n in asdict(done).items() if what != "busy"}))
     else:
         click.echo(f"{done.marks} marks: {done.hours} hours and {done.days} days changed")
 

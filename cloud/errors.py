@@ -4,6 +4,7 @@ CloudError
 +- Retriable                 a dependency is away; the same call may succeed later
 |  +- DatabaseUnavailable
 |  +- BrokerUnavailable
+|  +- RollupsBusy            another session sums up or drops, and went on doing so
 +- SettingsError             the user's configuration; carries every fault
 +- BackupError               a backup or restore cannot be made
 +- MigrationError            the database and this program do not fit together
@@ -30,6 +31,10 @@ class DatabaseUnavailable(Retriable):
 
 class BrokerUnavailable(Retriable):
     """The broker cannot be reached or went away."""
+
+
+class RollupsBusy(Retriable):
+    """Another session has held the lock of the rollups for longer than one may wait."""
 
 
 class BrokerRefused(CloudError):  # noqa: N818 - stands beside BrokerUnavailable

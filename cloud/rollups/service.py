@@ -10,12 +10,13 @@ Invariants (each has a test):
 A transaction takes a bounded number of marks, under an advisory lock that retention takes too.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psycopg
 
-from cloud.errors import UnknownTerritory
+from cloud.errors import RollupsBusy, UnknownTerritory
 from cloud.events import Event, Events
 from cloud.rollups import model, store
 from protocols.quantities import Kind
@@ -23,19 +24,24 @@ from protocols.quantities import Kind
 MARKS = 2_000
 """Marks of one transaction: with 50 devices a gateway, 100,000 hours of a device, some seconds."""
 
+WAIT_S, PAUSE_S = 60.0, 0.5
+"""How long a person's command waits for a session that is at work, and how often it asks."""
+
 _EVENTS = Events("rollups")
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What was done: marks taken, hours and days that changed, marks whose raw rows are gone, and
-    marked hours that could not be summed up."""
+    marked hours that could not be summed up; `busy` where it ended because another session works.
+    """
 
     marks: int = 0
     hours: int = 0
     days: int = 0
     gone: int = 0
     faulty: int = 0
+    busy: bool = False
 
     def __add__(self, other: "Progress") -> "Progress":
         return Progress(
@@ -44,20 +50,40 @@ class Progress:
             self.days + other.days,
             self.gone + other.gone,
             self.faulty + other.faulty,
+            other.busy,
         )
 
 
 def catch_up(
     conn: psycopg.Connection, *, go_on: Callable[[], bool] = lambda: True, marks: int = MARKS
 ) -> Progress:
-    """Work until the log is empty or `go_on` says no; `conn` is in autocommit."""
+    """Work until the log is empty, `go_on` says no or another session works; `conn` is in
+    autocommit."""
     done = Progress()
     while go_on():
         step = one_step(conn, marks=marks)
-        if step is None or not step.marks:
+        if step is None:
+            return done + Progress(busy=True)
+        if not step.marks:
             break
         done += step
     return done
+
+
+def catch_up_or_wait(conn: psycopg.Connection) -> Progress:
+    """Work until the log is empty, waiting for other sessions; RollupsBusy after WAIT_S of it."""
+    done, until_s = Progress(), time.monotonic() + WAIT_S
+    while (part := catch_up(conn)).busy:
+        done += part
+        if part.marks:
+            until_s = time.monotonic() + WAIT_S
+        if time.monotonic() >= until_s:
+            raise RollupsBusy(
+                f"another session sums up or drops readings, since {WAIT_S:g} s without a pause: "
+                "the jobs role does that too, marks are kept; try again later"
+            )
+        time.sleep(PAUSE_S)
+    return done + part
 
 
 def mark_again(conn: psycopg.Connection, territory: str) -> int:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from cli.cloud import cloud
 from cloud.ingest.accept import accept
+from cloud.rollups import service, store
 from tests.integration.deliveries import GATEWAY, add_gateways, lamp_delivery
 from tests.services.mosquitto import Broker
 from tests.services.process import accepts_connections
@@ -99,6 +101,41 @@ def test_rollup_sums_up_now_and_again_after_a_time_zone_was_corrected(
     refused = run("rollup", "--again", "longvy")
     assert refused.exit_code == 1
     assert "no territory is called 'longvy'" in refused.output
+
+
+def test_rollup_has_longer_than_other_statements(
+    empty_settings: Path, migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECLOR_DATABASE_URL", migrated_database_url)
+    add_gateways(migrated_database_url, GATEWAY)
+    accept_one(migrated_database_url)
+    empty_settings.write_text("[database]\nstatement_timeout_s = 0.001\n", encoding="utf-8")
+    done = run("rollup", "--again", "longwy")
+    assert (done.exit_code, done.output) == (0, "2 marks: 1 hours and 1 days changed\n")
+
+
+def test_rollup_waits_for_another_session_and_says_so_when_it_gives_up(
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECLOR_DATABASE_URL", migrated_database_url)
+    monkeypatch.setattr(service, "PAUSE_S", 0.01)
+    add_gateways(migrated_database_url, GATEWAY)
+    with psycopg.connect(migrated_database_url) as other:
+        accept_one(migrated_database_url)
+        assert store.lock(other)
+        monkeypatch.setattr(service, "WAIT_S", 0.05)
+        refused = run("rollup")
+        assert refused.exit_code == 1
+        assert refused.output.startswith("Error: another session sums up or drops readings")
+        assert refused.output.count("\n") == 1
+        monkeypatch.setattr(service, "WAIT_S", float(LIMIT_S))
+        monkeypatch.setattr(time, "sleep", lambda _: other.rollback())
+        assert run("rollup").output == "1 marks: 1 hours and 1 days changed\n"
+
+
+def accept_one(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as conn:
+        accept(conn, [lamp_delivery(1)])
 
 
 def test_a_taken_port_is_one_line(
