@@ -37,6 +37,7 @@ from protocols.batch import Reading, reading
 from protocols.ids import DeviceId
 from protocols.quantities import Kind, Quality, Role
 from protocols.time import US_PER_S, TimeUs, window_start
+from protocols.wire import WINDOW_MAX_S
 
 _REBASED = (CounterEvent.RESET, CounterEvent.SWAP)
 
@@ -329,7 +330,10 @@ class _Device:
                 self._emit(feeds, reports.flush())
 
     def _declare_gap(self, window: _Window) -> None:
-        """Passages between the last row and this window belong to neither: a row of their own."""
+        """Passages between the last row and this window belong to neither: a row of their own.
+
+        After an outage of days it covers the last one only, because no row may be longer.
+        """
         covered_us = self._covered_us
         if self._settings.profile.kind is not Kind.PASSAGE or covered_us is None:
             return
@@ -339,7 +343,8 @@ class _Device:
         self._flush()
         quality = Quality.PARTIAL | Quality.SUSPECT
         values: dict[str, Any] = {**window.first_totals, **counts, "coverage_pct": 0}
-        self._row(covered_us, window.start_us - covered_us, quality, values)
+        begin_us = max(covered_us, window.start_us - WINDOW_MAX_S * US_PER_S)
+        self._row(begin_us, window.start_us - begin_us, quality, values)
         self._counted |= window.first_totals
 
     def _totals(self) -> dict[str, int]:

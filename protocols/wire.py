@@ -58,9 +58,15 @@ def encode(
     created_us: int,
     rows_before: int,
 ) -> bytes:
-    """One message of `readings`; WireError "too_large" when it must be split."""
+    """One message of `readings`; WireError "too_large" when it must be split.
+
+    WireError "bad_window" for a row that no receiver would take.
+    """
     if len(readings) > MAX_ROWS:
         raise WireError("too_large", f"{len(readings)} rows, at most {MAX_ROWS}")
+    for row in readings:
+        if not 0 <= row.window_s <= WINDOW_MAX_S:
+            raise WireError("bad_window", f"a window of {row.window_s} s, at most {WINDOW_MAX_S}")
     head = BatchHead(stream, seq, TimeUs(created_us), rows_before, len(readings))
     ordered = sorted(readings, key=_order)
     blocks = [_block(Kind(kind), list(rows)) for kind, rows in groupby(ordered, lambda r: r.kind)]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import uuid
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -10,15 +11,17 @@ import pytest
 from edge.aggregation import Aggregator
 from edge.config_devices import DeviceSettings
 from edge.sampling import Number, Sample
-from protocols.batch import Reading
-from protocols.ids import DeviceId
+from protocols.batch import Reading, Stream
+from protocols.ids import DeviceId, Epoch, GatewayId, Lane
 from protocols.profile import builtin, parse_profile
 from protocols.quantities import Quality
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
+from protocols.wire import decode, encode
 
 T0 = 1_767_225_600 * US_PER_S  # 2026-01-01T00:00:00Z, the start of an hour
 GATE = DeviceSettings(DeviceId("gate"), "b", 1, builtin("eclor-gate"), 0, 10.0, 60)
 LAMP = DeviceSettings(DeviceId("lamp"), "b", 2, builtin("eclor-luminaire"), 0, 10.0, 60)
+STREAM = Stream(GatewayId("cab-1"), Epoch(uuid.UUID(int=1)), Lane.LIVE)
 
 
 def at(second: float) -> TimeUs:
@@ -152,6 +155,16 @@ def test_passages_during_an_outage_get_a_row_of_their_own() -> None:
     assert (gap.t_us, gap.window_s, gap.physical("forward_count")) == (at(60), 240, 40)
     assert gap.quality == Quality.PARTIAL | Quality.SUSPECT
     assert [row.physical("forward_count") for row in (first, last)] == [5, 5]
+
+
+def test_the_passages_of_an_outage_of_days_come_in_a_row_that_the_wire_takes() -> None:
+    days = 3 * 86_400
+    samples = [gate(30, 1), gate(60, 5), gate(days + 5, 45), gate(days + 60, 50)]
+    first, gap, last = rows_of(samples, end=days + 61)
+    assert [row.physical("forward_count") for row in (first, gap, last)] == [4, 40, 5]
+    assert (gap.t_us, gap.window_s) == (at(days - 86_400), 86_400)
+    payload = encode(STREAM, 1, [first, gap, last], created_us=0, rows_before=0)
+    assert len(list(decode(payload).readings())) == 3
 
 
 def test_a_counter_reset_is_marked_and_loses_nothing_that_was_counted() -> None:

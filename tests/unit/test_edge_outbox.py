@@ -4,6 +4,7 @@ import random
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -364,11 +365,13 @@ def test_invariant_9_a_file_of_garbage_is_replaced(
     assert outbox.append(Lane.LIVE, rows(1), created_us=NOW).batches == ((Lane.LIVE, 1),)
 
 
+@pytest.mark.parametrize(("window_s", "value"), [(0, 2**70), (86_401, 1), (-1, 1)])
 def test_invariant_10_a_row_that_cannot_be_encoded_is_refused_alone(
-    open_outbox: Callable[..., Outbox],
+    open_outbox: Callable[..., Outbox], window_s: int, value: int
 ) -> None:
     outbox = open_outbox()
-    poison = Reading(Kind.SAMPLE, DeviceId("meter"), TimeUs(NOW), 0, 0, ("p", 2**70))
+    (good,) = rows(1)
+    poison = replace(good, window_s=window_s, values=("p", value, *good.values[2:]))
     done = outbox.append(Lane.LIVE, [*rows(3), poison, *rows(3, start=3)], created_us=NOW)
     assert [item.row for item in done.refused] == [poison]
     stored = [row for _, seq in done.batches for row in message(outbox, Lane.LIVE, seq).readings()]
