@@ -30,7 +30,8 @@ acknowledged, and then stays in the *grace ring* for a while.
     counts as full. Deleting works also when others have filled the disk: at most `DELETE_ROWS` rows
     a transaction, and ballast that is released when even that fails and taken again afterwards.
  9. Corruption. A damaged file is renamed, not deleted, and a new epoch begins with a noted loss
-    `store_corrupt` (rows 0: not known).
+    `store_corrupt` (rows 0: not known). Where the new store cannot be made, the damaged one is put
+    back, for the next attempt to find.
 10. Poison. A row that cannot be encoded is refused alone, as a noted loss; the rows beside it are
     stored.
 11. Grace ring. An acknowledged batch stays, byte for byte, at most as long and as large as the
@@ -62,6 +63,7 @@ from edge.outbox_file import (
     OutboxUnavailable,
     connect,
     is_full,
+    put_back,
     set_aside,
     sync_directory,
     translated,
@@ -182,11 +184,23 @@ class Outbox:
             pass  # found at opening
         with _as_unavailable(path):
             aside = set_aside(path, now_us=now_us)
-        outbox = attempt()
-        outbox.set_aside = aside
-        with outbox._db.transaction():
-            outbox._losses.note(Lane.LIVE, Loss(0, now_us, now_us, "store_corrupt"))
+            try:
+                outbox = attempt()
+                outbox._succeed(aside, now_us)
+            except (OutboxUnavailable, sqlite3.OperationalError):
+                put_back(path, aside)  # else the next one to open it sees no damage to declare
+                raise
         return outbox
+
+    def _succeed(self, aside: Path, now_us: int) -> None:
+        """Note what was lost with the damaged store; closed where that fails."""
+        self.set_aside = aside
+        try:
+            with self._db.transaction():
+                self._losses.note(Lane.LIVE, Loss(0, now_us, now_us, "store_corrupt"))
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._db.close()

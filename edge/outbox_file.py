@@ -119,15 +119,26 @@ def companions(path: Path) -> tuple[Path, ...]:
 
 
 def set_aside(path: Path, *, now_us: int) -> Path:
-    """Rename a damaged store for inspection; an older one that was set aside is removed."""
-    for old in path.parent.glob(f"{path.name}.corrupt-*"):
-        old.unlink(missing_ok=True)
+    """Rename a damaged store for inspection; it takes the place of an older one, if it is there."""
+    if path.exists():
+        for old in path.parent.glob(f"{path.name}.corrupt-*"):
+            old.unlink(missing_ok=True)
     aside = path.with_name(f"{path.name}.corrupt-{now_us}")
     for part, target in zip(companions(path), companions(aside), strict=True):
         with suppress(FileNotFoundError):
             part.rename(target)
     sync_directory(path.parent)
     return aside
+
+
+def put_back(path: Path, aside: Path) -> None:
+    """Undo `set_aside`: the damaged store takes the place of what was begun of a new one."""
+    for part, target in zip(companions(path), companions(aside), strict=True):
+        if target.exists():
+            target.rename(part)
+        else:
+            part.unlink(missing_ok=True)
+    sync_directory(path.parent)
 
 
 def sync_directory(directory: Path) -> None:

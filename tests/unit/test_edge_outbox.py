@@ -356,6 +356,35 @@ def test_invariant_9_a_damaged_file_is_set_aside_and_a_new_epoch_begins(
     assert gap.physical("reason") == "store_corrupt"
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_invariant_9_a_loss_is_declared_although_the_new_store_could_not_be_made_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, damaged: bool
+) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b"no database at all, but long enough to be one" * 9)
+
+    def attempt() -> Outbox:
+        return Outbox.open(
+            tmp_path, gateway=GATEWAY, max_bytes=MIN_BYTES, now_us=NOW, damaged=damaged
+        )
+
+    def full_disk(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edge.outbox._prepare", full_disk)
+        for _ in range(2):
+            with pytest.raises(OutboxUnavailable):
+                attempt()
+    outbox = attempt()
+    assert outbox.set_aside is not None
+    assert outbox.set_aside.read_bytes().startswith(b"no database at all")
+    outbox.append(Lane.LIVE, rows(1), created_us=NOW, declare=True)
+    (gap,) = message(outbox, Lane.LIVE, 2).readings()
+    assert gap.physical("reason") == "store_corrupt"
+    outbox.close()
+
+
 @pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to be one" * 9])
 def test_invariant_9_a_file_of_garbage_is_replaced(
     open_outbox: Callable[..., Outbox], tmp_path: Path, content: bytes
