@@ -6,13 +6,12 @@ where a half-broken state could live on.
 """
 
 import asyncio
-import json
 import random
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from edge import events, field_events
+from edge import documents, events, field_events
 from edge.aggregation import Aggregator
 from edge.backfill import PROGRESS, Chunk, chunks
 from edge.batching import LaneRule
@@ -20,7 +19,7 @@ from edge.bus.field import Field
 from edge.bus.poller import level_point
 from edge.bus.report import FieldReport, write_report
 from edge.clock import ClockTrust
-from edge.committer import CLOCK, COUNTERS, Committer
+from edge.committer import CLOCK, Committer
 from edge.config import EdgeConfig
 from edge.config_devices import DeviceSettings
 from edge.delivery import Policy
@@ -72,20 +71,17 @@ class Agent:
         self._state_dir = StateDir(config.gateway.state_dir)
         self._lanes = LaneRule(self._started_s)
         self._sender = Sender(clock=clock, policy=Policy(), chance=chance)
+        self._aggregator = Aggregator(config.measured, started_us=clock.now_us(), recalled=False)
         self._committer = Committer(
             self._open_outbox,
             clock=clock,
             sender=self._sender,
             lanes=self._lanes,
-            counters=lambda: self._aggregator.state(),
+            counters=self._aggregator.state,
+            recall=self._aggregator.recall,
             chance=chance,
         )
         self._committer.cycle()  # opens the outbox, if it can be had: the counters go on from it
-        self._aggregator = Aggregator(
-            config.measured,
-            started_us=clock.now_us(),
-            state=json.loads(self._committer.document(COUNTERS) or b"{}"),
-        )
         self._plans = Plans(
             config.gateway.state_dir, config.gateway.id, PlanKeys(config.lighting.plan_keys)
         )
@@ -211,7 +207,11 @@ class Agent:
 
     async def _backfill(self, trace: Path) -> None:
         report = TraceReport()
-        devices, progress = self._config.measured, self._committer.document(PROGRESS)
+        devices = self._config.measured
+        progress = self._committer.document(PROGRESS)
+        while progress is None:
+            await asyncio.sleep(_BACKFILL_PAUSE_S)
+            progress = self._committer.document(PROGRESS)
         try:
             for chunk in chunks(devices, trace, progress=progress, report=report):
                 if chunk is None:
@@ -260,7 +260,7 @@ class Agent:
 
     def _made_executor(self) -> Executor:
         gateway, lighting = self._config.gateway, self._config.lighting
-        known_us = int(self._committer.document(CLOCK) or 0)
+        known_us = documents.whole_number(self._committer.document(CLOCK))
         trust = ClockTrust(self._clock, lambda: max(known_us, self._plans.issued_us))
         return Executor(
             self._field,

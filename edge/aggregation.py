@@ -18,7 +18,8 @@ Invariants, each with a property test:
 - with or without a deadband the rows cover the same time.
 
 What must survive a restart is in `state()`: store it in the transaction that stores the rows
-returned so far, and hand it to the next `Aggregator`.
+returned so far, and hand it to the next `Aggregator`. Where it cannot be read at the start, rows
+that come out before `recall` brings it are marked COUNTER_RESET: their totals begin anew.
 """
 
 from collections import Counter
@@ -40,6 +41,7 @@ from protocols.time import US_PER_S, TimeUs, window_start
 from protocols.wire import WINDOW_MAX_S
 
 _REBASED = (CounterEvent.RESET, CounterEvent.SWAP)
+_EARLY_SAMPLES = 100  # of a device, kept for `recall`: a window has 6 by default
 
 
 @dataclass(slots=True)
@@ -62,13 +64,36 @@ class Aggregator:
         *,
         started_us: int,
         state: Mapping[str, Any] | None = None,
+        recalled: bool = True,
     ) -> None:
+        """`recalled` False: the state cannot be read yet, `recall` will bring it."""
         self.health = AggregationHealth()
+        self._started_us = started_us
+        self._early: dict[DeviceId, list[Sample]] | None = None
         known = (state or {}).get("devices", {})
         self._devices = {
             device.id: _Device(device, started_us, known.get(device.id), self.health)
             for device in devices
         }
+        if not recalled:
+            self._early = {name: [] for name in self._devices}
+            for device in self._devices.values():
+                device.recalled = False
+
+    def recall(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`, which could not be read at the start.
+
+        A device without a closed window counts its samples anew from there. Rows of the others are
+        out already, as COUNTER_RESET: they go on from what they have.
+        """
+        early, self._early = self._early or {}, None
+        known = state.get("devices", {})
+        for name, device in self._devices.items():
+            device.recalled = True
+            if name in early and not device.reported:
+                self._devices[name] = device.begun_from(known.get(name), self._started_us)
+                for sample in early[name]:
+                    self._devices[name].add(sample)
 
     def add(self, sample: Sample) -> None:
         """Take one sample; its window closes with a later `close_due`."""
@@ -76,7 +101,16 @@ class Aggregator:
         if device is None:
             self.health.unknown_devices += 1
         else:
+            if self._early is not None:
+                self._remember(self._early, sample)
             device.add(sample)
+
+    def _remember(self, early: dict[DeviceId, list[Sample]], sample: Sample) -> None:
+        samples = early.get(sample.device)
+        if samples is not None:
+            samples.append(sample)
+            if len(samples) > _EARLY_SAMPLES or self._devices[sample.device].reported:
+                del early[sample.device]
 
     def close_due(self, now_us: int) -> list[Reading]:
         """The rows of every window that ended before `now_us`."""
@@ -114,6 +148,8 @@ class _Device:
         state: Mapping[str, Any] | None,
         health: AggregationHealth,
     ) -> None:
+        self.recalled = True
+        self.reported = False
         self._settings = settings
         self._health = health
         self._feeds = feeds_of(settings.profile)
@@ -133,6 +169,12 @@ class _Device:
         self._seen_us = max(self._covered_us or 0, *counted_us, 0)
         if started_us < self._seen_us:
             self._set_back(started_us)
+
+    def begun_from(self, state: Mapping[str, Any] | None, started_us: int) -> "_Device":
+        """The same device, nothing of it measured yet, going on from `state`."""
+        device = _Device(self._settings, started_us, state, self._health)
+        device._due_us, device._closed = self._due_us, self._closed  # empty windows count once
+        return device
 
     def _restored(self, saved: Mapping[str, Any]) -> dict[str, tuple[Feed, CounterTracker]]:
         kind = self._settings.profile.kind
@@ -164,6 +206,11 @@ class _Device:
             )
             for feeds in together
         ]
+
+    @property
+    def _accumulates(self) -> bool:
+        """Whether a row holds totals, which go on from those of an earlier run."""
+        return bool(self._trackers or self._signals.state())
 
     @property
     def _step_us(self) -> int:
@@ -228,6 +275,7 @@ class _Device:
         aligned = window_start(max(t_us - 1, self._origin_us), self._settings.window_s)
         start_us = max(aligned, self._origin_us)
         window = _Window(start_us, aligned + self._step_us, start_us)
+        window.rebased = not self.recalled and self._accumulates
         if self._covered_us is not None and start_us < self._covered_us:
             # Covered before: name the row after the number of times the clock was set back, in
             # the microseconds, where neither a window nor an earlier time has them.
@@ -267,6 +315,7 @@ class _Device:
         self._signals.elapse(end_us, window.gathered)
         if not window.gathered.measured:
             return
+        self.reported = True
         self._declare_gap(window)
         self._report(window, end_us)
         self._closed += 1

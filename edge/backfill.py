@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from edge import documents
 from edge.config import EdgeConfig
 from edge.config_devices import DeviceSettings
 from edge.errors import TraceUnreadable
@@ -150,7 +151,7 @@ class _Progress:
     """Rows of a trace that the outbox has taken, for the traces seen last."""
 
     def __init__(self, document: bytes | None, path: Path) -> None:
-        self._known: dict[str, int] = json.loads(document or b"{}")
+        self._known: dict[str, int] = documents.mapping(document)
         self._trace = _fingerprint(path)
         self.rows = self._known.pop(self._trace, 0)
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from edge import events
+from edge import documents, events
 from edge.backoff import Backoff
 from edge.batching import Intake, LaneRule
 from edge.outbox import Appended, OutboxCorrupt, OutboxFull, OutboxUnavailable, Usage
@@ -39,15 +39,21 @@ class Committer:
         sender: Sender,
         lanes: LaneRule,
         counters: Callable[[], Mapping[str, Any]],
+        recall: Callable[[Mapping[str, Any]], None] | None = None,
         max_rows: int = MAX_WAITING_ROWS,
         chance: random.Random | None = None,
     ) -> None:
-        """`open_outbox(damaged)` opens the store, after setting it aside where it is damaged."""
+        """`open_outbox(damaged)` opens the store, after setting it aside where it is damaged.
+
+        `recall` is told once, when the store is open and before anything is committed, the
+        `counters` of the last commit of an earlier run.
+        """
         self._open_outbox = open_outbox
         self._clock = clock
         self._sender = sender
         self._lanes = lanes
         self._counters = counters
+        self._recall = recall
         self._intake = Intake(max_rows)
         self._outbox: Store | None = None
         self._damaged = False
@@ -120,7 +126,15 @@ class Committer:
             self._sender.restored(ack, outbox.rewind(ack, now_us=self._clock.now_us()))
 
     def document(self, name: str) -> bytes | None:
-        return self._outbox.document(name) if self._outbox else None
+        """The document `name`, empty if there is none; None while the outbox cannot be read."""
+        found: list[bytes] = []
+
+        def read(outbox: Store) -> bool:
+            found.append(outbox.document(name) or b"")
+            return True
+
+        self._guarded(read)
+        return found[0] if found else None
 
     def usage(self) -> Usage | None:
         """None while the outbox cannot be read."""
@@ -176,6 +190,9 @@ class Committer:
             self._reopen.reset()
             self._sender.attach(self._outbox)
             self._report_opened(self._outbox)
+        if self._outbox is not None and self._recall is not None:
+            self._recall(documents.mapping(self._outbox.document(COUNTERS)))
+            self._recall = None
         return self._outbox
 
     def _report_opened(self, outbox: Store) -> None:

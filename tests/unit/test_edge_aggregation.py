@@ -148,6 +148,43 @@ def test_a_stop_and_a_restart_in_one_window_give_two_rows_and_every_passage() ->
     assert after[1].quality == Quality.GOOD
 
 
+def remembered() -> dict[str, object]:
+    """The state of an earlier run that counted from 1,000,000 on and had its register reset."""
+    earlier = Aggregator([GATE], started_us=at(-120))
+    for second, raw in [(-115, 999_999), (-105, 1_000_000), (-95, 1), (-85, 2)]:
+        earlier.add(gate(second, raw))
+    earlier.close_all(at(-80))
+    return earlier.state()
+
+
+def test_a_state_that_comes_before_the_first_row_counts_as_if_it_had_been_there() -> None:
+    at_once = Aggregator([GATE], started_us=T0, state=remembered())
+    late = Aggregator([GATE], started_us=T0, recalled=False)
+    for aggregator in (at_once, late):
+        aggregator.add(gate(5, 3))
+        aggregator.add(gate(15, 4))
+    late.recall(remembered())
+    late.add(gate(25, 5))
+    at_once.add(gate(25, 5))
+    rows = late.close_due(at(61))
+    assert rows == at_once.close_due(at(61))
+    assert rows[-1].physical("forward_total") == 1_000_005
+    assert late.state() == at_once.state()
+
+
+def test_rows_before_the_state_could_be_read_say_that_their_totals_begin_anew() -> None:
+    aggregator = Aggregator([GATE, LAMP], started_us=T0, recalled=False)
+    aggregator.add(gate(5, 3))
+    (early,) = aggregator.close_due(at(61))
+    aggregator.recall(remembered())
+    for n in range(6):
+        aggregator.add(gate(65 + 10 * n, 4 + n))
+    (later,) = aggregator.close_due(at(121))
+    assert early.quality & Quality.COUNTER_RESET
+    assert not later.quality & Quality.COUNTER_RESET
+    assert (early.physical("forward_total"), later.physical("forward_total")) == (3, 9)
+
+
 def test_passages_during_an_outage_get_a_row_of_their_own() -> None:
     samples = [gate(5 + 10 * n, n) for n in range(6)]
     samples += [gate(305 + 10 * n, 45 + n) for n in range(6)]
