@@ -31,6 +31,7 @@ MAX_SLOTS = 4_096
 MAX_OVERRIDES = 64
 MAX_OVERRIDE_US = 7 * 86_400 * US_PER_S
 """An override is for an event or a repair; what is to last longer belongs into the plan."""
+MAX_T_US = 2**62
 FULL_LEVEL_PCT = 100.0
 PROFILE_WEEKS = 4
 """So long the past week stands in for the coming one; later it says too little of the season."""
@@ -314,7 +315,17 @@ def _group(form: _GroupForm) -> GroupPlan:
     )
 
 
+def _check_instants(plan: Plan) -> None:
+    instants: list[int] = [plan.issued_us, plan.valid_from_us, plan.valid_until_us]
+    for group in plan.groups:
+        instants += [slot.t_us for slot in group.slots]
+        instants += [t for o in group.overrides for t in (o.from_us, o.until_us)]
+    if not all(0 <= instant <= MAX_T_US for instant in instants):
+        raise DocumentError("plan: an instant lies outside 0 to 2**62 microseconds")
+
+
 def _check(plan: Plan) -> None:
+    _check_instants(plan)
     if not plan.valid_from_us < plan.valid_until_us:
         raise DocumentError("plan: valid_until_us must lie after valid_from_us")
     if not (-90 <= plan.latitude_deg <= 90 and -180 <= plan.longitude_deg <= 180):

@@ -100,6 +100,15 @@ def test_a_plan_that_cannot_be_right_is_refused_with_its_fault(plan: Plan, fault
         decode_plan(encode_plan(plan))
 
 
+@pytest.mark.parametrize("t_us", [-1, 2**62 + 1, 10**400])
+def test_an_instant_that_no_clock_shows_is_refused(t_us: int) -> None:
+    document = encode_plan(PLAN).replace(
+        f'"valid_until_us":{PLAN.valid_until_us}'.encode(), f'"valid_until_us":{t_us}'.encode()
+    )
+    with pytest.raises(DocumentError):
+        decode_plan(document)
+
+
 def test_the_sun_agrees_with_the_spa_example_within_a_hundredth_of_a_degree() -> None:
     # Reda and Andreas, Solar Position Algorithm (NREL/TP-560-34302), A.5: zenith 50.11162 with
     # refraction at 820 mbar, 50.127954 without.
