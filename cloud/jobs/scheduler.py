@@ -13,7 +13,7 @@ import psycopg
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from psycopg_pool import PoolTimeout
 
-from cloud.errors import Retriable
+from cloud.errors import CloudError
 from protocols.time import Clock
 
 log = logging.getLogger("eclor.jobs")
@@ -122,5 +122,6 @@ def _one_line(exc: Exception) -> str:
 
 
 def _is_fault(exc: Exception) -> bool:
-    """Whether the traceback helps: not where a dependency is away."""
-    return not isinstance(exc, OSError | Retriable | psycopg.OperationalError | PoolTimeout)
+    """Whether the traceback helps: not where the message is made for users, nor where a dependency
+    is away."""
+    return not isinstance(exc, OSError | CloudError | psycopg.OperationalError | PoolTimeout)

@@ -55,9 +55,13 @@ def jobs(
         async with pool.connection() as conn:
             since = to_datetime(considered - CHANGES_OVERLAP_US)
             changed = await orders.changed_gateways(conn, since)
-            issued = (
-                await service.issue_plans(conn, now_us, signer, only=changed) if changed else []
-            )
+            try:
+                issued = (
+                    await service.issue_plans(conn, now_us, signer, only=changed) if changed else []
+                )
+            except service.PlansFailed:
+                considered = now_us  # the round of all gateways tries those again
+                raise
         considered = now_us
         return f"issued:{len(issued)}"
 

@@ -179,6 +179,15 @@ def gateway_plan(
     )
 
 
+def without_ended(plan: Plan, now_us: TimeUs) -> Plan:
+    """The plan without the overrides that are over: they order nothing any more."""
+    groups = (
+        replace(group, overrides=tuple(o for o in group.overrides if o.until_us > now_us))
+        for group in plan.groups
+    )
+    return replace(plan, groups=tuple(groups))
+
+
 def same_orders(one: Plan, other: Plan) -> bool:
     """Whether two plans differ only in their name and time of issue."""
     return replace(one, plan_id="", issued_us=TimeUs(0)) == replace(

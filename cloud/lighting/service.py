@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 
+import psycopg
 from psycopg import AsyncConnection
 
+from cloud.errors import CloudError
 from cloud.lighting import orders, store
 from cloud.lighting.demand import Demands
 from cloud.lighting.energy import Meter, NightEnergy, NightSpan, night_energy
@@ -20,13 +22,14 @@ from cloud.lighting.model import (
     nights,
     same_orders,
     validity,
+    without_ended,
 )
 from cloud.lighting.planner import Explained, Wanted, plan_groups
 from cloud.lighting.signing import PlanSigner
 from cloud.lighting.store import GroupRecord, GroupState, TrendPoint
 from cloud.lighting.traffic import HISTORY_DAYS, TrafficBounds, bounds, without_counter
 from protocols.ids import GatewayId
-from protocols.plan import Plan, encode_plan
+from protocols.plan import Plan, decode_plan, encode_plan
 from protocols.time import TimeUs, from_datetime, to_datetime
 
 log = logging.getLogger("eclor.lighting")
@@ -37,6 +40,13 @@ STATE_MAX_AGE_S = 600
 TREND_HOURS = 24
 TREND_SAMPLE = 8
 KEEP_PLANS_DAYS = 365
+
+_FAULTS = (psycopg.Error, ValueError, LookupError, ArithmeticError)
+"""What the data of one gateway may raise (a DocumentError is a ValueError)."""
+
+
+class PlansFailed(CloudError):  # noqa: N818 - says what became of the plans
+    """Some gateways got no plan; all others were looked at."""
 
 
 async def issue_plans(
@@ -49,22 +59,48 @@ async def issue_plans(
     """Make the plan of every gateway and store it where its orders or the key that signs them
     changed; who got a new one. `only`: keys of the gateways to look at, None for all.
 
-    One transaction a gateway: a fault in one does not hold back the light of the others.
+    One transaction a gateway: a fault in one does not hold back the light of the others; each is
+    logged, and PlansFailed names their gateways at the end.
     """
-    issued = []
+    issued: list[GatewayId] = []
+    failed: list[GatewayId] = []
     records = sorted(await store.groups(conn), key=lambda record: record.gateway_id)
     for gateway_id, members in groupby(records, key=lambda record: record.gateway_id):
         if only is not None and gateway_id not in only:
             continue
-        async with conn.transaction():
-            made = await make_plan(conn, list(members), now_us)
-            before = await store.latest_plan(conn, gateway_id)
-            if before and before.key_id == signer.key_id and same_orders(before.plan, made.plan):
-                continue
-            await _keep(conn, gateway_id, made, signer)
-        issued.append(made.plan.gateway)
-        log.info("plan_issued gateway_id=%s plan_id=%s", made.plan.gateway, made.plan.plan_id)
+        own = list(members)
+        gateway = own[0].gateway
+        try:
+            if await _issue(conn, own, now_us, signer):
+                issued.append(gateway)
+        except _FAULTS as exc:
+            if conn.closed:
+                raise
+            failed.append(gateway)
+            text = " ".join(f"{type(exc).__name__}: {exc}".split())
+            log.error("plan_failed gateway_id=%s error=%s", gateway, text)
+    if failed:
+        raise PlansFailed(f"no plan could be made for {', '.join(failed)}; plan_failed says why")
     return issued
+
+
+async def _issue(
+    conn: AsyncConnection, records: Sequence[GroupRecord], now_us: TimeUs, signer: PlanSigner
+) -> bool:
+    """Make the plan of one gateway and keep it, all or nothing; False where the last one holds."""
+    gateway_id = records[0].gateway_id
+    async with conn.transaction():
+        made = await make_plan(conn, records, now_us)
+        before = await store.latest_plan(conn, gateway_id)
+        if (
+            before
+            and before.key_id == signer.key_id
+            and same_orders(without_ended(before.plan, now_us), made.plan)
+        ):
+            return False
+        await _keep(conn, gateway_id, made, signer)
+    log.info("plan_issued gateway_id=%s plan_id=%s", made.plan.gateway, made.plan.plan_id)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +136,8 @@ async def _wanted(
     keys = [record.group_id for record in records]
     since, until = to_datetime(valid.from_us), to_datetime(valid.until_us)
     rules = await orders.rules(conn, keys)
-    overrides = await orders.overrides(conn, keys, since=since, until=until)
+    pending = max(since, to_datetime(now_us))
+    overrides = await orders.overrides(conn, keys, since=pending, until=until)
     decisions = await orders.decisions(conn, keys, since=since, until=until)
     raises = await orders.raises(conn, keys, since=since, until=until)
     return [
@@ -119,7 +156,9 @@ async def _wanted(
 
 
 async def _keep(conn: AsyncConnection, gateway_id: int, made: MadePlan, signer: PlanSigner) -> None:
+    """Keep a plan; DocumentError where a gateway would refuse it."""
     document = signer.sealed(encode_plan(made.plan))
+    decode_plan(document)
     await store.insert_plan(conn, gateway_id, made.plan, document)
     for group_id, why in made.why.items():
         await orders.keep_explanation(conn, made.plan.plan_id, group_id, why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +22,12 @@ from cloud.lighting.segment import Segment, requirements
 from cloud.lighting.traffic import HourCount
 from cloud.storage import queries
 from protocols import signed
+from protocols.documents import DocumentError
 from protocols.ids import DeviceId, GatewayId, GroupId
 from protocols.plan import Plan, decode_plan, plan_hash
 from protocols.time import from_datetime, to_datetime
+
+log = logging.getLogger("eclor.lighting")
 
 SQL = queries.load(__file__)
 Row = Mapping[str, Any]
@@ -106,13 +110,17 @@ async def hour_counts(
 
 
 async def latest_plan(conn: AsyncConnection, gateway_id: int) -> IssuedPlan | None:
-    """The plan last issued for a gateway."""
+    """The plan last issued for a gateway; one that cannot be read is logged and is none."""
     rows = await _rows(conn, "latest_plan", {"gateway_id": gateway_id})
     if not rows:
         return None
     document = bytes(rows[0]["document"])
-    signature = signed.split(document).signature
-    return IssuedPlan(decode_plan(document), signature.key_id if signature else None)
+    try:
+        signature = signed.split(document).signature
+        return IssuedPlan(decode_plan(document), signature.key_id if signature else None)
+    except DocumentError as exc:
+        log.warning("plan_unreadable gateway=%d error=%s", gateway_id, exc)
+        return None
 
 
 async def latest_plans(conn: AsyncConnection) -> dict[GatewayId, tuple[str, bytes]]:

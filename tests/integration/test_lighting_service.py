@@ -12,7 +12,7 @@ from cloud.lighting import service, store
 from cloud.lighting.energy import Meter, NightEnergy
 from cloud.lighting.signing import PlanSigner, create
 from cloud.lighting.store import GroupRecord
-from protocols.plan import level_at
+from protocols.plan import MAX_OVERRIDES, level_at
 from protocols.time import US_PER_S, TimeUs, from_datetime
 from tests.integration.seeded_territory import (
     BASELINE,
@@ -225,3 +225,75 @@ async def _nights(pool: AsyncConnectionPool, slug: str, nights: int) -> list[Nig
     record = await _record(pool, slug)
     async with pool.connection() as conn:
         return await service.energy(conn, record, last_nights=nights, now_us=NOW_US)
+
+
+def _put_into_two_groups(conn: psycopg.Connection, ids: dict[str, int]) -> None:
+    """A second group at the cabinet of the centre, with a lamp of the first."""
+    conn.execute(
+        "insert into lighting_group (territory_id, gateway_id, slug, name, rated_power_w,"
+        " baseline_power_w, baseline_name, reduced_levels) values (%s, %s, 'double', 'Double', 45,"
+        " 110, 'x', '[75, 50]')",
+        (ids["territory"], ids["gateway:centre"]),
+    )
+    conn.execute(
+        "insert into lighting_group_member"
+        " select group_id, %s from lighting_group where slug = 'double'",
+        (ids["centre/lamp-00"],),
+    )
+
+
+async def test_a_plan_that_a_gateway_would_refuse_is_not_kept_and_holds_back_no_other(
+    conn: psycopg.Connection,
+    ids: dict[str, int],
+    pool: AsyncConnectionPool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _put_into_two_groups(conn, ids)
+    async with pool.connection() as writer:
+        with pytest.raises(service.PlansFailed, match="for gw-centre;"):
+            await service.issue_plans(writer, NOW_US, PlanSigner())
+        assert set(await store.latest_plans(writer)) == {"gw-gare"}
+        assert "plan_failed gateway_id=gw-centre" in caplog.text
+        assert "two groups" in caplog.text
+        conn.execute("delete from lighting_group where slug = 'double'")
+        assert await service.issue_plans(writer, NOW_US, PlanSigner()) == ["gw-centre"]
+
+
+async def test_a_kept_plan_that_cannot_be_read_is_replaced(
+    conn: psycopg.Connection,
+    ids: dict[str, int],
+    pool: AsyncConnectionPool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with pool.connection() as writer:
+        await service.issue_plans(writer, NOW_US, PlanSigner())
+        conn.execute(
+            "update lighting_plan set document = '{}' where gateway_id = %s",
+            (ids["gateway:centre"],),
+        )
+        assert await store.latest_plan(writer, ids["gateway:centre"]) is None
+        later = TimeUs(NOW_US + US_PER_S)
+        assert await service.issue_plans(writer, later, PlanSigner()) == ["gw-centre"]
+        assert await store.latest_plan(writer, ids["gateway:centre"]) is not None
+    assert "plan_unreadable" in caplog.text
+
+
+async def test_overrides_that_are_over_are_no_part_of_a_plan(
+    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+) -> None:
+    over = NOW - timedelta(minutes=5)
+    rows = [(NOW - timedelta(minutes=10), over)] * (MAX_OVERRIDES + 1)
+    holds = (NOW, NOW + timedelta(minutes=5))
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into lighting_override (group_id, from_at, until_at, level_pct, priority,"
+            " reason, created_by, changed_at) values (%s, %s, %s, 30, 1, 'essai', 'x', now())",
+            [(ids["group:centre"], *row) for row in [*rows, holds]],
+        )
+    async with pool.connection() as writer:
+        assert len(await service.issue_plans(writer, NOW_US, PlanSigner())) == 2
+        issued = await store.latest_plan(writer, ids["gateway:centre"])
+        assert issued is not None
+        assert [o.from_us for o in issued.plan.groups[0].overrides] == [NOW_US]
+        later = TimeUs(NOW_US + 600 * US_PER_S)
+        assert await service.issue_plans(writer, later, PlanSigner()) == []
