@@ -8,6 +8,7 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from zoneinfo import ZoneInfo, available_timezones
 
 from cloud.api.faults import Fault
@@ -45,7 +46,7 @@ class Known:
         return cls(found, undeclared or {})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _World:
     """The registry as it would be with the document, and the one it replaces."""
 
@@ -59,6 +60,16 @@ class _World:
     def device(self, label: str) -> Device | None:
         found = self.after["devices"].get(label)
         return found if isinstance(found, Device) else None
+
+    @cached_property
+    def groups_of(self) -> Mapping[str, Sequence[str]]:
+        """The groups that each lamp is in, by label."""
+        found: dict[str, list[str]] = {}
+        for label, group in self.after["groups"].items():
+            assert isinstance(group, Group)
+            for name in dict.fromkeys(group.devices):
+                found.setdefault(f"{group.gateway}/{name}", []).append(label)
+        return found
 
     def zone(self, territory: str) -> ZoneInfo:
         found = self.after["territories"].get(territory)
@@ -230,6 +241,10 @@ def _check_group(record: Record, world: _World) -> _Said:
         yield from _device_reference(label, "devices", "light", world)
         if times > 1:
             yield "devices", name, "is listed twice", "keep one of the two"
+        for other in world.groups_of[label]:
+            if other != record.label:
+                remedy = "a lamp follows one plan: take it out of one of the two groups"
+                yield "devices", name, f"is in group {other!r} already", remedy
     if list(record.reduced_levels) != sorted(record.reduced_levels, reverse=True):
         remedy = "list one class below first, two below second, as [75, 50]"
         yield "reduced_levels", list(record.reduced_levels), "rises", remedy

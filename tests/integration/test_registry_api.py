@@ -110,6 +110,19 @@ async def test_what_is_no_document_is_refused_with_a_reason(
         assert answer.json()["errors"]
 
 
+async def test_a_lamp_of_another_group_is_refused_and_may_move(migrated_database_url: str) -> None:
+    taker = {**DOCUMENT["groups"][0], "id": "rue-haute", "devices": ["lamp-02", "lamp-03"]}
+    giver = {**DOCUMENT["groups"][0], "devices": ["lamp-00", "lamp-01"]}
+    async with world(migrated_database_url) as client:
+        refused = await client.post("/registry", json={"groups": [taker]})
+        moved = await client.post("/registry", json={"groups": [taker, giver]})
+    assert (refused.status_code, moved.status_code) == (422, 200)
+    (error,) = refused.json()["errors"]
+    assert "lamp-02" in str(error)
+    assert "pays-haut/rue-du-centre" in str(error)
+    assert "take it out" in str(error)
+
+
 async def test_not_a_number_is_refused_in_documents_and_bodies(migrated_database_url: str) -> None:
     text = (
         '{"territory":"pays-haut","id":"sud","name":"Sud","kind":"road",'
