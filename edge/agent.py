@@ -289,6 +289,7 @@ class Agent:
                 polls=self._field.counters(bus.name),
             )
             for bus in config.sensor_buses
+            if any(device.bus == bus.name for device in config.sensors)
         ]
         replays = [
             Replay(

@@ -193,7 +193,7 @@ async def connected(
     client = _client(settings, client_id, will, max_waiting)
     try:
         await client.__aenter__()
-    except aiomqtt.MqttError as exc:
+    except (aiomqtt.MqttError, UnicodeError) as exc:  # the last: no name of a host
         client.abandon()
         raise LinkLost(str(exc)) from exc
     except BaseException:

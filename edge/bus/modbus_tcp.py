@@ -52,7 +52,7 @@ class ModbusTcp(asyncio.Protocol):
                 transport, _ = await asyncio.get_running_loop().create_connection(
                     lambda: self, host, port
                 )
-        except (OSError, TimeoutError) as exc:
+        except (OSError, TimeoutError, UnicodeError) as exc:  # the last: no name of a host
             reason = f"cannot connect to {host}:{port}; check power, cable and port"
             raise LinkDown(self._settings.name, reason) from exc
         keep_alive(transport)

@@ -159,7 +159,7 @@ async def _connected(settings: BusSettings, *, heard: Heard, lost: Lost) -> Wire
             transport, stream = await asyncio.get_running_loop().create_connection(
                 lambda: _Stream(heard, lost), host, port
             )
-    except (OSError, TimeoutError) as exc:
+    except (OSError, TimeoutError, UnicodeError) as exc:  # the last: no name of a host
         reason = f"cannot connect to {host}:{port}; check power, cable and port"
         raise LinkDown(settings.name, reason) from exc
     stream.opened(transport)

@@ -12,6 +12,7 @@ from edge.bus import pdu
 from edge.bus.field import Field
 from edge.bus.health import BusHealth
 from edge.bus.modbus_tcp import ModbusTcp
+from edge.bus.wires import open_wire
 from edge.clock import SystemClock
 from edge.config import BusSettings
 from edge.config_devices import DeviceSettings
@@ -176,6 +177,15 @@ async def test_nobody_listening_is_a_link_that_is_down(unused_port: int) -> None
         await driver.connect()
     with pytest.raises(LinkDown):
         await read(driver, 1, address=0, count=1)
+
+
+async def test_what_is_no_name_of_a_host_is_a_link_that_is_down() -> None:
+    settings = BusSettings("line1", "10.20..5", 502, 0.5)
+    with pytest.raises(LinkDown):
+        await ModbusTcp(settings, BusHealth()).connect()
+    rtu = BusSettings("line1", "10.20..5", 502, 0.5, "rtu-over-tcp")
+    with pytest.raises(LinkDown):
+        await open_wire(rtu, heard=lambda _: None, lost=lambda _: None)
 
 
 async def test_a_connection_closed_by_the_device_ends_the_request_at_once() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 
 import pytest
@@ -123,6 +123,25 @@ async def test_a_replay_bus_fills_the_outbox_of_an_agent(
         outbox.close()
     rows = [row for batch in batches for row in batch.readings()]
     assert {row.device for row in rows} == {"feeder"}
+
+
+async def test_a_broker_without_sensors_is_left_alone_by_the_agent(tmp_path: Path) -> None:
+    """A subscription to no topic is an error of the client, and would end the agent."""
+    path = tmp_path / "edge.toml"
+    broker = '[buses.hall]\ntype = "mqtt"\nhost = "127.0.0.1"\n'
+    path.write_text(GATEWAY.format(state=tmp_path / "state") + broker, encoding="utf-8")
+    agent = Agent(load(path), clock=SystemClock(), chance=random.Random(1), notify=lambda _: None)
+    stop = asyncio.Event()
+    assert not [name for name in close_all(agent._work(None, stop)) if name.startswith("bus ")]
+    stop.set()
+    await agent.run(stop)
+
+
+def close_all(work: dict[str, Coroutine[object, object, object]]) -> list[str]:
+    """The names of `work`, none of which is begun."""
+    for coroutine in work.values():
+        coroutine.close()
+    return list(work)
 
 
 VALUES = st.dictionaries(

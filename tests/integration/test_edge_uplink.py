@@ -6,6 +6,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,13 @@ def _answer(kind: int, body: bytes) -> bytes:
             return bytes([0x90, 4, *body[:2], 0, NOT_AUTHORIZED])
         case _:
             return b""
+
+
+async def test_what_is_no_name_of_a_host_is_a_link_that_is_lost() -> None:
+    nowhere = replace(settings(1), host="10.20..5")
+    with pytest.raises(mqtt.LinkLost):
+        async with mqtt.connected(nowhere, client_id=GATEWAY):
+            pass
 
 
 async def test_a_refused_publish_raises_with_its_topic_and_code() -> None:
