@@ -13,7 +13,7 @@ No I/O and no clock: events come in with the monotonic time, actions go out. The
  4. What is not acknowledged in time is sent again, after a jittered time that doubles up to a
     limit; after a reconnect everything in flight is sent again, lowest first. The broker's PUBACK
     is no event of this machine. What was sent `overtaken_s` before something that has been
-    acknowledged was dealt to a worker that is gone: it does not wait for its first time-out.
+    acknowledged was dealt to a worker that is gone: it does not wait for its time-out.
  5. After connecting, sending waits for the first acknowledgement (the retained one), at most
     `settle_s`, so that what the database has already is not sent again.
  6. Every number is waiting, covered by the newest acknowledgement, or known to be gone. One that is
@@ -338,7 +338,7 @@ class Delivery:
         newest_s = max((flight.sent_s for flight in landed), default=0.0)
         for flight in state.flights.values():
             limit_s = flight.sent_s + self._policy.overtaken_s
-            if flight.attempt == 1 and limit_s <= newest_s:
+            if limit_s <= newest_s:
                 flight.due_s = min(flight.due_s, limit_s)
 
     def _effects(self, ack: StreamAck, settled: list[Range]) -> list[Action]:
