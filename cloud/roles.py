@@ -28,6 +28,7 @@ from cloud.ingest.worker import Worker
 from cloud.jobs import main as jobs_role
 from cloud.jobs.notify import Notifier as JobsNotifier
 from cloud.jobs.scheduler import Tally
+from cloud.lighting import signing
 from cloud.metrics.registry import Metrics
 from cloud.metrics.server import serving
 from cloud.settings import Api, Settings
@@ -73,7 +74,8 @@ def api(settings: Settings) -> None:
 
 def jobs(settings: Settings) -> None:
     """Run the scheduled jobs until a signal."""
-    jobs_role.run(settings)
+    with _one_fault():
+        jobs_role.run(settings)
 
 
 def everything(settings: Settings) -> None:
@@ -89,6 +91,7 @@ async def _api(settings: Settings) -> None:
 
 
 async def _everything(settings: Settings) -> None:
+    signing.configured(settings.jobs.plan_key_file)  # a fault of it is told before anything runs
     stop, clock, tallies = _stop_on_signal(), SystemClock(), dict[str, Tally]()
     metrics, own = _ingest_metrics(Metrics("up")), settings.metrics
     jobs_role.measured(metrics, settings, tallies)

@@ -140,6 +140,10 @@ class BrokerAddress(msgspec.Struct, frozen=True):
 _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     field.name: field.type for field in msgspec.structs.fields(Settings)
 }
+SUMMED_DAYS = ("light_days", "feeder_days", "passage_days", "ambient_days", "sample_days")
+"""Retention of the kinds that have hours and days."""
+_CIVIL_DAY_DAYS = 2
+"""A civil day begins up to a day before its last reading, and its partition a day before that."""
 _PROTOCOLS: Mapping[str, Literal["5", "3.1.1"]] = {"5": "5", "3.1.1": "3.1.1"}
 _SECRETS = {"database": "ECLOR_DATABASE_URL", "broker": "ECLOR_BROKER_URL"}
 
@@ -157,6 +161,8 @@ def load(path: Path | None, *, environment: Mapping[str, str]) -> Settings:
     }
     for name in _SECRETS:
         _take_secret(name, sections[name], environment, source, faults)
+    if not any(fault.key.startswith(("retention", "ingest")) for fault in faults):
+        _refuse_short_hours(sections, source, faults)
     if faults:
         raise SettingsError(faults)
     return msgspec.convert(sections, Settings)
@@ -231,6 +237,24 @@ def _section(
         except msgspec.ValidationError as exc:
             faults.append(Fault(source, f"{name}.{key}", table[key], str(exc)))
     return values
+
+
+def _refuse_short_hours(
+    sections: Mapping[str, dict[str, Any]], source: str, faults: list[Fault]
+) -> None:
+    """Hours must outlive the readings they are of: a late batch sums up its civil day anew, from
+    the hours that are left."""
+    retention = msgspec.convert(sections["retention"], Retention)
+    ingest = msgspec.convert(sections["ingest"], Ingest)
+    taken = {key: getattr(retention, key) or ingest.oldest_days for key in SUMMED_DAYS}
+    longest = max(taken, key=lambda key: taken[key])
+    least = taken[longest] + _CIVIL_DAY_DAYS
+    if 0 < retention.hour_days < least:
+        of = longest if getattr(retention, longest) else f"{longest} = 0 and ingest.oldest_days"
+        remedy = (
+            f"a late batch would remake days from few hours; write {least} or more ({of}), or 0"
+        )
+        faults.append(Fault(source, "retention.hour_days", retention.hour_days, remedy))
 
 
 def _take_secret(

@@ -55,7 +55,7 @@ def configured(key_file: str) -> PlanSigner:
 def load(path: Path) -> PlanSigner:
     """The signer of a key file; KeyFileError."""
     try:
-        if path.stat().st_mode & 0o077:
+        if path.stat().st_mode & _refused_bits(path):
             raise KeyFileError(f"{path}: others may read this private key; chmod 600 {path}")
         seed = base64.b64decode(path.read_bytes().strip(), validate=True)
     except OSError as exc:
@@ -67,6 +67,18 @@ def load(path: Path) -> PlanSigner:
     if len(seed) != signed.KEY_BYTES:
         raise KeyFileError(f"{path}: this is not a key file of `eclor lighting key create`")
     return PlanSigner(SigningKey(seed))
+
+
+def _refused_bits(path: Path) -> int:
+    """The mode bits that a private key must not have.
+
+    systemd 254 and later show a credential of a service with DynamicUser=yes as 0440 of root, with
+    an access list that lets that service read it.
+    """
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and path.resolve().is_relative_to(Path(credentials).resolve()):
+        return 0o027
+    return 0o077
 
 
 def create(path: Path) -> PlanSigner:

@@ -153,6 +153,24 @@ def test_a_taken_port_is_one_line(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("role", ["jobs", "up"])
+def test_a_missing_plan_key_is_one_line(
+    role: str, broker: Broker, empty_settings: Path, migrated_database_url: str, unused_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("ECLOR_DATABASE_URL", migrated_database_url)
+    monkeypatch.setenv("ECLOR_BROKER_URL", broker.url)
+    text = f'[api]\nport = {unused_port}\n[jobs]\nplan_key_file = "/nowhere/plan.key"\n'
+    empty_settings.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [*ECLOR, "cloud", role],
+        capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "Error: /nowhere/plan.key: No such file or directory; make it" in done.stderr
+
+
 def test_all_roles_run_in_one_process_and_end_with_exit_code_0(
     broker: Broker, empty_settings: Path, database_url: str, unused_port: int,
     monkeypatch: pytest.MonkeyPatch,

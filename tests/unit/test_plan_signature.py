@@ -151,3 +151,26 @@ def test_a_key_file_that_cannot_be_used_is_said_in_one_line(
     assert shown.exit_code == 1
     assert fault in shown.output
     assert "Traceback" not in shown.output
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o400])
+def test_a_credential_of_systemd_may_have_the_mask_of_its_access_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    file = tmp_path / "plan.key"
+    public = signing.create(file).public_key
+    file.chmod(mode)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert signing.load(file).public_key == public
+
+
+@pytest.mark.parametrize(("mode", "directory"), [(0o444, "."), (0o460, "."), (0o440, "elsewhere")])
+def test_a_key_that_others_may_read_is_refused_as_a_credential_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, directory: str
+) -> None:
+    file = tmp_path / "plan.key"
+    signing.create(file)
+    file.chmod(mode)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / directory))
+    with pytest.raises(signing.KeyFileError, match="others may read"):
+        signing.load(file)

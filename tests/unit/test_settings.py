@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cloud.errors import SettingsError
-from cloud.settings import Settings, broker_address, described, load
+from cloud.settings import SUMMED_DAYS, Settings, broker_address, described, load
+from cloud.storage.tables import ROLLED
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "cloud-settings.md"
 
@@ -42,6 +43,33 @@ def test_every_fault_is_told_at_once_with_its_remedy(tmp_path: Path) -> None:
         "other = 1: unknown; known here: database, broker, ingest, api, jobs, retention",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("content", "least", "why"),
+    [
+        ("hour_days = 801", 802, "light_days"),
+        ("hour_days = 30\nlight_days = 30\nfeeder_days = 30\nambient_days = 30\n"
+         "sample_days = 30", 402, "passage_days = 0 and ingest.oldest_days"),
+        ("sample_days = 4000", 4_002, "sample_days"),
+    ],
+)  # fmt: skip
+def test_hours_that_go_before_their_readings_are_refused(
+    tmp_path: Path, content: str, least: int, why: str
+) -> None:
+    path = tmp_path / "cloud.toml"
+    path.write_text(f"[retention]\n{content}\n", encoding="utf-8")
+    [fault] = faults(path)
+    assert fault.startswith(f"{path}: retention.hour_days = ")
+    assert f"write {least} or more ({why}), or 0" in fault
+    for enough in (least, 0):
+        kept = "".join(f"{line}\n" for line in content.splitlines() if "hour" not in line)
+        path.write_text(f"[retention]\n{kept}hour_days = {enough}\n", encoding="utf-8")
+        assert load(path, environment={}).retention.hour_days == enough
+
+
+def test_the_kinds_whose_hours_are_checked_are_those_that_have_them() -> None:
+    assert tuple(f"{kind.label}_days" for kind in ROLLED) == SUMMED_DAYS
 
 
 @pytest.mark.parametrize(
