@@ -311,7 +311,7 @@ class Agent:
         intervals_s = [device.interval_s for device in self._config.devices]
         if intervals_s:
             watchdog.watch(
-                lambda: sum(self._field.by_bus[bus.name].polls for bus in self._config.buses),
+                lambda: self._field.polls,
                 every_s=3 * min(intervals_s) + _FIELD_SLACK_S,
             )
         return watchdog

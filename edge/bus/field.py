@@ -52,6 +52,7 @@ class Field:
             )
             for settings in buses
         ]
+        self._names = tuple(settings.name for settings in buses)
         by_name = {bus.name: bus for bus in self._buses}
         self._places = {device.id: (by_name[device.bus], device) for device in devices}
 
@@ -59,6 +60,11 @@ class Field:
     def health(self) -> BusHealth:
         """The counters of all buses together; `by_bus` has them one by one."""
         return total(self.by_bus.values())
+
+    @property
+    def polls(self) -> int:
+        """Polls of the Modbus buses that have ended; what other sources bring does not count."""
+        return sum(self.by_bus[name].polls for name in self._names)
 
     def counters(self, name: str) -> BusHealth:
         """The counters of bus `name`; a source that is no Modbus bus gets some to keep."""

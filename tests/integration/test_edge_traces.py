@@ -4,8 +4,9 @@ import asyncio
 import json
 import random
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from cli.main import main
 from edge.agent import Agent
+from edge.bus.field import Field
+from edge.bus.report import read_report
 from edge.clock import SystemClock
 from edge.config import load
 from edge.outbox import Outbox
@@ -21,6 +24,7 @@ from edge.record import Recorder
 from edge.sampling import Sample
 from edge.statedir import StateDir
 from edge.trace import Exchange, TraceReport, line_of, read_lines
+from edge.watchdog import Watchdog
 from firmware_sim.server import Address
 from protocols.ids import DeviceId, Lane
 from protocols.profile_model import Function
@@ -54,6 +58,18 @@ bus = "cabinet"
 unit = 2
 profile = "eclor-luminaire"
 interval_s = 0.2
+"""
+
+POLLED = """
+[buses.street]
+type = "tcp"
+host = "127.0.0.1"
+port = 9
+[[devices]]
+id = "meter"
+bus = "street"
+unit = 1
+profile = "eastron-sdm630"
 """
 
 
@@ -97,6 +113,18 @@ def test_a_recording_replayed_gives_the_values_that_were_read(
     assert all(200 < row["voltage_l1_v"] < 260 for row in rows if row["device"] == "feeder")
 
 
+async def worked_until_told(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
+    """Let `agent` work until it has told its trace."""
+    stop = asyncio.Event()
+    work = asyncio.create_task(agent.run(stop))
+    for _ in range(3_000):
+        if any(record.getMessage().startswith("trace_told") for record in caplog.records):
+            break
+        await asyncio.sleep(0.01)
+    stop.set()
+    await work
+
+
 async def test_a_replay_bus_fills_the_outbox_of_an_agent(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -108,14 +136,7 @@ async def test_a_replay_bus_fills_the_outbox_of_an_agent(
     caplog.set_level("INFO")
     config = load(settings(tmp_path, REPLAY))
     agent = Agent(config, clock=SystemClock(), chance=random.Random(1), notify=lambda _: None)
-    stop = asyncio.Event()
-    work = asyncio.create_task(agent.run(stop))
-    for _ in range(3_000):
-        if any(record.getMessage().startswith("trace_told") for record in caplog.records):
-            break
-        await asyncio.sleep(0.01)
-    stop.set()
-    await work
+    await worked_until_told(agent, caplog)
     outbox = Outbox.open(tmp_path / "state", gateway=config.gateway.id, max_bytes=2**28, now_us=0)
     try:
         batches = [decode(outbox.read(Lane.LIVE, 1) or b"")]
@@ -142,6 +163,47 @@ def close_all(work: dict[str, Coroutine[object, object, object]]) -> list[str]:
     for coroutine in work.values():
         coroutine.close()
     return list(work)
+
+
+class Watched(Watchdog):
+    """A watchdog that shows what it was told to watch."""
+
+    counters: ClassVar[list[Callable[[], int]]] = []
+
+    def watch(self, counter: Callable[[], int], *, every_s: float) -> None:
+        self.counters.append(counter)
+        super().watch(counter, every_s=every_s)
+
+
+async def stuck(self: Field) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_replay_does_not_feed_the_watchdog_of_a_field_that_is_stuck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sample = Sample(DeviceId("feeder"), TimeUs(0), {"power": 2_000}, ok=True)
+    (tmp_path / "trace.jsonl").write_bytes(line_of(sample))
+    file = settings(tmp_path, REPLAY)
+    with file.open("a", encoding="utf-8") as text:
+        text.write(POLLED)
+    monkeypatch.setattr("edge.agent.Watchdog", Watched)
+    monkeypatch.setattr(Watched, "counters", [])
+    monkeypatch.setattr(Field, "run", stuck)
+    caplog.set_level("INFO")
+    agent = Agent(
+        load(file),
+        clock=SystemClock(),
+        chance=random.Random(1),
+        notify=lambda _: None,
+        watchdog_s=60,
+    )
+    await worked_until_told(agent, caplog)
+    report = read_report(tmp_path / "state")
+    assert report is not None
+    assert report.buses["cabinet"].polls == 1
+    _, polls = Watched.counters
+    assert polls() == 0
 
 
 VALUES = st.dictionaries(
