@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cli.api_options import api_options
 from cli.provision.session import RemoteName, Session
 
 _COLUMNS = (
@@ -33,18 +34,7 @@ _COLUMNS = (
     help="First day to look at, civil.  [default: the beginning]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the accounts as JSON.")
-@click.option(
-    "--api-url",
-    envvar="ECLOR_API_URL",
-    default="http://127.0.0.1:8000",
-    show_default=True,
-    help="Where the API is.  [env: ECLOR_API_URL]",
-)
-@click.option(
-    "--api-key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File with the key; without it the environment: ECLOR_API_KEY.",
-)
+@api_options
 def verify(
     *, gateway: str | None, since: Any, as_json: bool, api_url: str, api_key_file: Path | None
 ) -> None:

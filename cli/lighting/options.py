@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from cli.api_options import api_options
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -21,18 +23,7 @@ class Failure(click.ClickException):
 def reaching(command: _F) -> Callable[..., Any]:
     """Options that say where the API is; the command gets a `session`."""
 
-    @click.option(
-        "--api-url",
-        envvar="ECLOR_API_URL",
-        default="http://127.0.0.1:8000",
-        show_default=True,
-        help="Where the API is.  [env: ECLOR_API_URL]",
-    )
-    @click.option(
-        "--api-key-file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="File with the key; without it the environment: ECLOR_API_KEY.",
-    )
+    @api_options
     @functools.wraps(command)
     def run(*, api_url: str, api_key_file: Path | None, **given: Any) -> Any:
         from cli.provision.session import Session

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from cli.api_options import api_options
 from cli.provision.documents import export, import_file, render_config
 from cli.provision.objects import GROUPS
 from cli.provision.session import Session
@@ -12,18 +13,7 @@ __all__ = ["provision"]
 
 
 @click.group(name="provision")
-@click.option(
-    "--api-url",
-    envvar="ECLOR_API_URL",
-    default="http://127.0.0.1:8000",
-    show_default=True,
-    help="Where the API is.  [env: ECLOR_API_URL]",
-)
-@click.option(
-    "--api-key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File with the key; without it the environment: ECLOR_API_KEY.",
-)
+@api_options
 @click.pass_context
 def provision(ctx: click.Context, api_url: str, api_key_file: Path | None) -> None:
     """Keep territories, sites, gateways, devices, lighting groups and facilities.
