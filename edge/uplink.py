@@ -121,7 +121,7 @@ class Uplink:
         events.UPLINK_CONNECTED(host=self._settings.host, port=self._settings.port)
         self._lanes.uplink_up()
         self._sender.connected()
-        turns = Turns(PUBLISHERS)
+        turns = Turns(PUBLISHERS, self._clock.monotonic_s)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._receive(session), name="uplink receive")
             for number in range(PUBLISHERS):

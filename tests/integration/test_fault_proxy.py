@@ -132,6 +132,16 @@ async def test_a_delay_is_added_to_every_chunk() -> None:
         writer.close()
 
 
+async def test_a_slow_line_carries_its_bytes_in_their_time() -> None:
+    async with proxied() as (proxy, _):
+        reader, writer = await connect(proxy)
+        proxy.bytes_per_s = 1_000.0
+        begun_s = asyncio.get_running_loop().time()
+        await ask(reader, writer, bytes(100))
+        assert asyncio.get_running_loop().time() - begun_s >= 0.2
+        writer.close()
+
+
 async def test_a_target_that_is_away_looks_like_a_closed_connection(unused_port: int) -> None:
     async with FaultProxy(unused_port) as proxy:
         reader, writer = await connect(proxy)

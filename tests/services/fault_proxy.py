@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on demand: cut, stall (half-open), delay, truncate in mid-frame.
+"""A TCP proxy that misbehaves on demand: cut, stall (half-open), delay, slow line, cut in mid-frame.
 
 It stands between two of our programs on the loopback. All methods act at once on every connection
 that is open, and are called from the event loop that runs it. What is duplicated or reordered is a
@@ -42,6 +42,8 @@ class FaultProxy:
         self._refusing = False
         self.delay_s = 0.0
         """Added to every chunk, in both directions."""
+        self.bytes_per_s: float | None = None
+        """What the line carries in each direction; None: whatever comes."""
         self.connections = 0
         self.cuts = 0
 
@@ -92,9 +94,13 @@ class FaultProxy:
         """Let everything flow again."""
         self._refusing = False
         self.delay_s = 0.0
+        self.bytes_per_s = None
         for link in self._links:
             link.budget = None
         self._flowing.set()
+
+    def _line_s(self, size: int) -> float:
+        return size / self.bytes_per_s if self.bytes_per_s else 0.0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -141,8 +147,7 @@ class FaultProxy:
         _without_delay(writer)
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
-                if self.delay_s:
-                    await asyncio.sleep(self.delay_s)
+                await asyncio.sleep(self.delay_s + self._line_s(len(data)))
                 await self._flowing.wait()
                 if counted and link.budget is not None:
                     data, link.budget = data[: link.budget], link.budget - len(data)

@@ -158,6 +158,15 @@ def test_the_page_shows_each_stored_run_with_bar_machine_and_commit(tmp_path: Pa
     assert "2026-01-02T03:04:05+00:00, commit 0123abc, on a machine; python 3.13.1." in text
 
 
+def test_a_run_of_another_size_stands_beside_the_usual_one(tmp_path: Path) -> None:
+    for variant in ("", "kills-1000"):
+        store(Report("eval", "delivery", CONTEXT, {"lost": 0}, {}, variant), tmp_path)
+    text = page(tmp_path)
+    assert "## eval delivery\n" in text
+    assert "## eval delivery kills-1000\n" in text
+    assert text.count("Jepsen") + text.count("jepsen") == 1, "the others are named once"
+
+
 def test_the_published_page_is_the_one_made_from_the_stored_runs() -> None:
     assert (harness.ROOT / "docs" / "figures.md").read_text(encoding="utf-8") == page()
 
