@@ -93,6 +93,8 @@ class Report:
     context: Context
     figures: Mapping[str, float]
     options: Mapping[str, object] = field(default_factory=dict)
+    variant: str = ""
+    """What was asked for other than by default, such as `kills-1000`; published beside the rest."""
 
     def as_dict(self) -> dict[str, object]:
         """The form that is printed and stored; options only where the measurement has some.
@@ -119,7 +121,10 @@ def run(group: Group, name: str, **options: object) -> Report:
     """Run measurement `name` now; UnknownMeasurementError or MeasurementError."""
     module = _known(group, name)
     figures = {key: _rounded(value) for key, value in module.measure(**options).items()}
-    return Report(group, name, context(module.PACKAGES), figures, _by_name(module, options))
+    given = _by_name(module, options)
+    return Report(
+        group, name, context(module.PACKAGES), figures, given, _variant(_options(module), given)
+    )
 
 
 def options_of(group: Group, name: str) -> tuple[Option, ...]:
@@ -141,6 +146,17 @@ def _options(module: Measurement) -> tuple[Option, ...]:
 
 def _by_name(module: Measurement, given: Mapping[str, object]) -> dict[str, object]:
     return {option.name: given.get(option.key) for option in _options(module)}
+
+
+def _variant(options: tuple[Option, ...], given: Mapping[str, object]) -> str:
+    """The numbers that were given instead of a default."""
+    return "-".join(
+        f"{option.name}-{given[option.name]}"
+        for option in options
+        if option.kind is int
+        and option.default is not REQUIRED
+        and given[option.name] not in (None, option.default)
+    )
 
 
 def context(packages: tuple[str, ...]) -> Context:

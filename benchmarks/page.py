@@ -30,9 +30,10 @@ This page is made by `make docs` from `docs/figures/`; `eclor bench NAME --save`
 
 
 def store(report: Report, folder: Path = STORED) -> Path:
-    """Keep the report as the published run of its name."""
+    """Keep the report as the published run of its name and variant."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{report.group}-{report.name}.json"
+    variant = f".{report.variant}" if report.variant else ""
+    file = folder / f"{report.group}-{report.name}{variant}.json"
     file.write_text(json.dumps(report.as_dict(), indent=2) + "\n", encoding="utf-8")
     return file
 
@@ -60,12 +61,13 @@ def _cells(row: Sequence[str]) -> str:
 
 def _section(file: Path) -> str:
     run = json.loads(file.read_text(encoding="utf-8"))
-    group, _, name = file.stem.partition("-")
+    group, _, rest = file.stem.partition("-")
+    name, _, variant = rest.partition(".")
     bars = bars_of(group, name)
     rows = [_row(key, value, bars.get(key)) for key, value in run["figures"].items()]
     return "\n".join(
         [
-            f"## {group} {name}",
+            " ".join(["##", group, name, *filter(None, [variant])]),
             "",
             f"`{_command(group, name, run.get('options', {}))}`",
             "",
@@ -74,7 +76,7 @@ def _section(file: Path) -> str:
             *rows,
             "",
             _origin(run["context"]),
-            *peers(group, name),
+            *([] if variant else peers(group, name)),
             "",
         ]
     )
