@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on demand: cut, stall (half-open), delay, slow line, cut in mid-frame.
+"""A TCP proxy that misbehaves on demand: cut, stall (half-open), delay, slow line, cut mid-frame.
 
 It stands between two of our programs on the loopback. All methods act at once on every connection
 that is open, and are called from the event loop that runs it. What is duplicated or reordered is a
