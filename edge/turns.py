@@ -5,9 +5,8 @@ has given to a slow line, though, lies before the live batch in the same connect
 from a publish to its PUBACK is watched: as soon as it is longer than the shortest one by QUEUE_S,
 history gets half as many publishers, at least one; while answers come sooner it gets one more for
 each (until it had too many for the first time), later one more for each round (additive increase,
-multiplicative decrease, on delay as in RFC 6817). On a line of R bytes
-a second a live batch thus waits for QUEUE_S or one history batch (some 60 kB / R), whichever is
-longer.
+multiplicative decrease, on delay as in RFC 6817). A live batch thus waits for QUEUE_S or for one
+history batch, whichever is longer.
 
 Where the line is no limit, the rate is that of `publishers` at once. Live data take the share L of
 it that they need; what is left, 1 - L, goes to history up to `publishers` - 1 of `publishers`: with
