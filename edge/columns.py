@@ -117,15 +117,15 @@ class Gathered:
 
     def only(self, feeds: tuple[Feed, ...]) -> "Gathered":
         """The part that `feeds` said; time, failures and faults belong to every part."""
-        names = {feed.point.name for feed in feeds}
+        names = [feed.point.name for feed in feeds]
         return Gathered(
             self.covered_us,
             self.failed,
             self.measured,
             self.out_of_range,
-            {name: gauge for name, gauge in self.gauges.items() if name in names},
-            {name: latest for name, latest in self._latest.items() if name in names},
-            {name: bits for name, bits in self._flags.items() if name in names},
+            {name: self.gauges[name] for name in names if name in self.gauges},
+            {name: self._latest[name] for name in names if name in self._latest},
+            {name: self._flags[name] for name in names if name in self._flags},
         )
 
     def merge(self, later: "Gathered") -> None:

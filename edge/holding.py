@@ -24,6 +24,16 @@ class Holding:
         self.value, self.begun = value, True
         self._since_us, self._until_us = t_us, t_us + self.hold_us
 
+    def replace(self, value: int, t_us: int) -> int:
+        """`elapse` to a sample and `take` it, in one."""
+        held_us = 0
+        if self.value is not None:
+            end_us = t_us if t_us < self._until_us else self._until_us
+            held_us = max(0, end_us - self._since_us)
+        self.value, self.begun = value, True
+        self._since_us, self._until_us = t_us, t_us + self.hold_us
+        return held_us
+
     def lapse(self) -> None:
         """The value is known no longer."""
         self.value = None

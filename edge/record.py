@@ -5,6 +5,7 @@ found, with the samples whatever the aggregation did. The file is bounded; what 
 counted.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from edge.bus import pdu
+from edge.bus.answers import Answer
 from edge.bus.driver import Driver
 from edge.bus.field import driver_of
 from edge.bus.health import BusHealth
@@ -99,7 +101,10 @@ class RecordingDriver:
     async def connect(self) -> None:
         await self._inner.connect()
 
-    async def ask(self, unit: int, request: bytes, *, timeout_s: float) -> bytes:
+    def ask(self, unit: int, request: bytes, *, timeout_s: float) -> Answer:
+        return asyncio.ensure_future(self._ask(unit, request, timeout_s))
+
+    async def _ask(self, unit: int, request: bytes, timeout_s: float) -> bytes:
         try:
             reply = await self._inner.ask(unit, request, timeout_s=timeout_s)
         except EdgeError as exc:

@@ -43,6 +43,9 @@ class PollGroup:
     reads: tuple[ReadBlock, ...]
 
 
+_Plans = dict[tuple[Profile, tuple[int, ...]], tuple[ReadBlock, ...]]
+
+
 def polled_points(profile: Profile) -> tuple[Point, ...]:
     """The points worth a read: those that feed a column; of a `sample` profile every number."""
     return tuple(
@@ -57,15 +60,22 @@ def poll_groups(devices: Iterable[DeviceSettings]) -> list[PollGroup]:
     grouped: dict[tuple[int, str, float], list[DeviceSettings]] = defaultdict(list)
     for device in devices:
         grouped[device.unit, device.profile.name, device.interval_s].append(device)
-    return [_group(members) for members in grouped.values()]
+    plans: _Plans = {}
+    return [_group(members, plans) for members in grouped.values()]
 
 
-def _group(members: Sequence[DeviceSettings]) -> PollGroup:
+def _group(
+    members: Sequence[DeviceSettings],
+    plans: _Plans,
+) -> PollGroup:
+    """`plans`: like devices share one plan of reads, which is made once."""
     first = members[0]
-    points = polled_points(first.profile)
-    wanted = [(point, device.index) for device in members for point in points]
-    reads = tuple(plan_reads(wanted, first.profile))
-    return PollGroup(first.unit, first.profile, first.interval_s, tuple(members), reads)
+    key = first.profile, tuple(device.index for device in members)
+    if key not in plans:
+        points = polled_points(first.profile)
+        wanted = [(point, device.index) for device in members for point in points]
+        plans[key] = tuple(plan_reads(wanted, first.profile))
+    return PollGroup(first.unit, first.profile, first.interval_s, tuple(members), plans[key])
 
 
 def samples_of(
@@ -81,7 +91,7 @@ def samples_of(
     failed: set[int] = set()
     for read, reply in answers:
         try:
-            decoded = list(decode_block(read, reply)) if reply is not None else None
+            decoded = decode_block(read, reply) if reply is not None else None
         except RegisterError:
             decoded = None
         if decoded is None:

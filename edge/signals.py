@@ -103,13 +103,21 @@ class Signals:
         self, signal: _Signal, value: int, t_us: int, gathered: Gathered, start_us: int
     ) -> None:
         """A sample of a gauge: what it showed before ends, and `value` begins."""
-        self._elapse(signal, t_us, gathered)
         holding = signal.holding
-        gauge = gathered.gauge(signal.name, value, t_us)
+        before = holding.value
+        earlier_us = 0 if holding.begun else holding.before(t_us, start_us)
+        held_us = holding.replace(value, t_us)
+        gauge = gathered.gauges.get(signal.name)
+        if gauge is None:
+            began = (before, t_us - held_us) if before is not None and held_us else (value, t_us)
+            gauge = gathered.gauge(signal.name, *began)
+        if before is not None and held_us:
+            gauge.hold(before, held_us)
+            if signal.is_power:
+                self._draw(before, held_us)
         gauge.see(value, t_us)
-        if not holding.begun:
-            gauge.hold(value, holding.before(t_us, start_us))
-        holding.take(value, t_us)
+        if earlier_us:
+            gauge.hold(value, earlier_us)
 
     def _elapse(self, signal: _Signal, to_us: int, gathered: Gathered | None) -> None:
         """Hand over what the gauge showed up to `to_us`."""
@@ -119,8 +127,13 @@ class Signals:
             return
         if gathered is not None:
             gathered.gauge(signal.name, value, to_us - held_us).hold(value, held_us)
-        if signal.is_power and self._energy is not None:
-            self._energy.add(value, held_us)
+        if signal.is_power:
+            self._draw(value, held_us)
+
+    def _draw(self, power: int, held_us: int) -> None:
+        """`power` was drawn for so long."""
+        if self._energy is not None:
+            self._energy.add(power, held_us)
 
 
 def _note(feed: Feed, value: Number, t_us: int, gathered: Gathered) -> None:

@@ -8,15 +8,19 @@ infinity, digits that are none) is None.
 import functools
 import math
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import partial
 from typing import assert_never
 
 from protocols import dali
 from protocols.profile_model import Function, Point, Profile, RegisterType
 
 Value = int | float | str | None
+Decoder = Callable[[Sequence[int]], Value]
+BlockPart = tuple[Point, int, int, int, Decoder]
+"""Point, device index, first word and the one after the last, and what makes a value of them."""
 
 # 20 digits of an uint64 times any scale of a map: nothing is rounded before the last step.
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -42,29 +46,45 @@ def decode(point: Point, words: Sequence[int]) -> Value:
 
     None where the device says "not available". RegisterError if the number of words is wrong.
     """
-    pattern = _pattern(point, words)
-    if pattern in point.sentinels:
-        return None
-    match point.type:  # the most frequent first: each comparison costs as much as a division
+    return decoder(point)(words)
+
+
+def decoder(point: Point) -> Decoder:
+    """`decode` of one point, with all decided beforehand that does not depend on the words."""
+    value_of, sentinels = _value_of(point), point.sentinels
+
+    def value(words: Sequence[int]) -> Value:
+        pattern = _pattern(point, words)
+        return None if pattern in sentinels else value_of(pattern)
+
+    def value_of_word(words: Sequence[int]) -> Value:
+        if len(words) != 1 or not 0 <= words[0] <= 0xFFFF:
+            return value(words)  # which says what is wrong
+        return None if words[0] in sentinels else value_of(words[0])
+
+    return value_of_word if point.words == 1 and point.byte_order == "big" else value
+
+
+def _value_of(point: Point) -> Callable[[int], Value]:
+    """What a pattern that is no sentinel means."""
+    match point.type:
         case RegisterType.UINT16 | RegisterType.UINT32 | RegisterType.UINT64:
-            return _integer(point, pattern)
+            return _integer_of(point)
         case RegisterType.INT16 | RegisterType.INT32 | RegisterType.INT64:
-            return _integer(point, _signed(pattern, point.words))
+            integer, words = _integer_of(point), point.words
+            return lambda pattern: integer(_signed(pattern, words))
         case RegisterType.FLOAT32 | RegisterType.FLOAT64:
-            number = _float(point, pattern)
-            return None if number is None else _finite(_scaled(point, number))
+            return partial(_scaled_float, point)
         case RegisterType.BIT:
-            return (pattern >> point.bit) & 1
+            return lambda pattern: pattern >> point.bit & 1
         case RegisterType.BITFIELD:
-            return pattern
+            return lambda pattern: pattern
         case RegisterType.STRING:
-            return _text(point, pattern)
+            return partial(_text, point)
         case RegisterType.BCD16 | RegisterType.BCD32:
-            digits = f"{pattern:x}"
-            return _scaled(point, int(digits)) if digits.isdecimal() else None
+            return partial(_digits, point)
         case RegisterType.M10K | RegisterType.SM10K:
-            whole = _of_myriads(pattern, point.words, signed=point.type.is_signed)
-            return None if whole is None else _scaled(point, whole)
+            return partial(_scaled_myriads, point)
     assert_never(point.type)
 
 
@@ -98,14 +118,18 @@ class ReadBlock:
     address: int
     count: int
     points: tuple[tuple[Point, int], ...]
+    _parts: list[BlockPart] = field(default_factory=list, init=False, compare=False, repr=False)
 
-    def words_of(self, point: Point, index: int, reply: Sequence[int]) -> Sequence[int]:
-        """The part of `reply`, the block's registers, that belongs to `point` of `index`."""
-        start = point.address_at(index) - self.address
-        return reply[start : start + point.words]
+    def parts(self) -> Sequence[BlockPart]:
+        """Where each point lies in the block's registers, and what makes its value of them."""
+        if not self._parts:
+            for point, index in self.points:
+                start = point.address_at(index) - self.address
+                self._parts.append((point, index, start, start + point.words, decoder(point)))
+        return self._parts
 
 
-def decode_block(block: ReadBlock, reply: Sequence[int]) -> Iterator[tuple[Point, int, Value]]:
+def decode_block(block: ReadBlock, reply: Sequence[int]) -> list[tuple[Point, int, Value]]:
     """Every (point, index, value) of `reply`; RegisterError if its length is not the block's.
 
     Modbus clients do not compare the length of a reply with the request: this does.
@@ -114,8 +138,10 @@ def decode_block(block: ReadBlock, reply: Sequence[int]) -> Iterator[tuple[Point
         raise RegisterError(
             block.points[0][0].name, len(reply), f"{block.count} registers were asked for"
         )
-    for point, index in block.points:
-        yield point, index, decode(point, block.words_of(point, index, reply))
+    return [
+        (point, index, value_of(reply[start:end]))
+        for point, index, start, end, value_of in block.parts()
+    ]
 
 
 def plan_reads(points_with_index: Sequence[tuple[Point, int]], profile: Profile) -> list[ReadBlock]:
@@ -213,10 +239,28 @@ def _myriads(raw: int, words: int) -> int:
     return pattern
 
 
-def _integer(point: Point, raw: int) -> int | float | None:
+def _integer_of(point: Point) -> Callable[[int], int | float | None]:
     if point.curve == "dali":
-        return dali.percent(raw) if raw <= dali.MAX_LEVEL else None
-    return _scaled(point, raw)
+        return lambda raw: dali.percent(raw) if raw <= dali.MAX_LEVEL else None
+    divisor = _power_of_ten(point.scale)
+    if divisor and point.words <= 2 and not point.integral and not point.offset:
+        return lambda raw: raw / divisor  # 32 bits: `_scaled` would do the same
+    return partial(_scaled, point)
+
+
+def _scaled_float(point: Point, pattern: int) -> int | float | None:
+    number = _float(point, pattern)
+    return None if number is None else _finite(_scaled(point, number))
+
+
+def _digits(point: Point, pattern: int) -> int | float | None:
+    digits = f"{pattern:x}"
+    return _scaled(point, int(digits)) if digits.isdecimal() else None
+
+
+def _scaled_myriads(point: Point, pattern: int) -> int | float | None:
+    whole = _of_myriads(pattern, point.words, signed=point.type.is_signed)
+    return None if whole is None else _scaled(point, whole)
 
 
 def _float(point: Point, pattern: int) -> float | None:

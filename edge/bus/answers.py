@@ -24,3 +24,10 @@ def fail(answer: Answer, error: EdgeError) -> None:
     """End a question without a reply, unless it has ended."""
     if not answer.done():
         answer.set_exception(error)
+
+
+def failed(error: EdgeError) -> Answer:
+    """The answer to a question that could not be asked."""
+    answer: Answer = asyncio.get_running_loop().create_future()
+    answer.set_exception(error)
+    return answer

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edge.bus import pdu
+from edge.bus.answers import Answer
 from protocols.profile_model import Function
 
 
@@ -17,11 +18,12 @@ class Driver(Protocol):
         """Open the endpoint, closing what was open; LinkDown if it cannot be had."""
         ...
 
-    async def ask(self, unit: int, request: bytes, *, timeout_s: float) -> bytes:
-        """The PDU that answers the PDU `request`, checked against it.
+    def ask(self, unit: int, request: bytes, *, timeout_s: float) -> Answer:
+        """Ask now, or once the line is silent; the future gets the PDU that answers `request`.
 
-        Raises LinkDown, UnitSilent, ReplyMalformed, UnitBusy, UnitRefused; on a serial line also
-        UnitResting, where a late answer could be taken for another one.
+        It is checked against the question. Otherwise it gets LinkDown, UnitSilent, ReplyMalformed,
+        UnitBusy or UnitRefused; on a serial line also UnitResting, where a late answer could be
+        taken for another one. Whoever no longer wants the answer cancels it.
         """
         ...
 

@@ -70,6 +70,8 @@ def _block(function: Function, clusters: Sequence[_Cluster]) -> ReadBlock:
 def split(block: ReadBlock, holes: Iterable[Hole]) -> list[ReadBlock]:
     """The fewest reads that fetch the points of `block` and span none of `holes`."""
     known = [hole for hole in holes if hole.function is block.function]
+    if not known:
+        return [block]
     parts: list[list[_Cluster]] = []
     for cluster in _clusters(block):
         last = parts[-1] if parts else None

@@ -6,7 +6,7 @@ authoritative: whatever it says belongs to one frame.
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge.bus.pdu import MAX_PDU_BYTES
 
@@ -18,8 +18,7 @@ class LostSyncError(ValueError):
     """Bytes that cannot be a frame: where the next one begins is unknown, so hang up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     transaction: int
     unit: int
     pdu: bytes

@@ -71,8 +71,11 @@ class ModbusRtu:
             wire.close()
         self._end(LinkDown(self._settings.name, "the line was closed"))
 
-    async def ask(self, unit: int, request: bytes, *, timeout_s: float) -> bytes:
+    def ask(self, unit: int, request: bytes, *, timeout_s: float) -> Answer:
         """As `Driver.ask`; a write to unit 0 is a broadcast, which nobody answers."""
+        return asyncio.ensure_future(self._ask(unit, request, timeout_s))
+
+    async def _ask(self, unit: int, request: bytes, timeout_s: float) -> bytes:
         if self._stale.left_alone(unit, time.monotonic()):
             raise UnitResting(unit)
         if (probe := self._stale.probe(unit)) is not None:

@@ -8,7 +8,8 @@ import asyncio
 from dataclasses import dataclass
 
 from edge.bus import mbap
-from edge.bus.answers import Answer, fail, settle
+from edge.bus.answers import Answer, fail, failed, settle
+from edge.bus.deadlines import Deadlines
 from edge.bus.health import BusHealth
 from edge.bus.wires import keep_alive
 from edge.config_buses import BusSettings
@@ -17,11 +18,12 @@ from edge.errors import LinkDown, ReplyMalformed, UnitSilent
 _MAX_UNANSWERED = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Question:
     unit: int
     request: bytes
     answer: Answer
+    timeout_s: float
 
 
 class ModbusTcp(asyncio.Protocol):
@@ -37,6 +39,7 @@ class ModbusTcp(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._splitter = mbap.Splitter()
         self._waiting: dict[int, _Question] = {}
+        self._time_outs = Deadlines(self._give_up)  # by transaction
         self._unanswered: dict[int, int] = {}  # unit by transaction, of those given up
         self._transaction = 0
 
@@ -66,23 +69,22 @@ class ModbusTcp(asyncio.Protocol):
             transport.abort()  # what the peer has not read would wait for ever
         self._fail_all("the connection was closed")
 
-    async def ask(self, unit: int, request: bytes, *, timeout_s: float) -> bytes:
-        if self._transport is None:
-            raise LinkDown(self._settings.name, "not connected")
+    def ask(self, unit: int, request: bytes, *, timeout_s: float) -> Answer:
         loop = asyncio.get_running_loop()
-        question = _Question(unit, request, loop.create_future())
+        if self._transport is None:
+            return failed(LinkDown(self._settings.name, "not connected"))
+        answer: Answer = loop.create_future()
         transaction = self._next_transaction()
-        self._waiting[transaction] = question
-        timer = loop.call_later(timeout_s, fail, question.answer, UnitSilent(unit, timeout_s))
-        try:
-            self._transport.write(mbap.framed(transaction, unit, request))
-            return await question.answer
-        except (UnitSilent, asyncio.CancelledError):
-            self._note_unanswered(transaction, unit)
-            raise
-        finally:
-            timer.cancel()
-            self._waiting.pop(transaction, None)
+        self._waiting[transaction] = _Question(unit, request, answer, timeout_s)
+        self._time_outs.set(transaction, loop.time() + timeout_s)
+        self._transport.write(mbap.framed(transaction, unit, request))
+        return answer
+
+    def _give_up(self, transaction: int) -> None:
+        """Its time is over, whether somebody still waits for it or not."""
+        question = self._waiting.pop(transaction)
+        self._note_unanswered(transaction, question.unit)
+        fail(question.answer, UnitSilent(question.unit, question.timeout_s))
 
     def _note_unanswered(self, transaction: int, unit: int) -> None:
         """Its reply may still come; the latest few are remembered."""
@@ -114,6 +116,8 @@ class ModbusTcp(asyncio.Protocol):
             self._fail_all("the connection was closed by the other side")
 
     def _check(self, frame: mbap.Frame) -> None:
+        if frame.transaction in self._waiting and len(self._waiting) + len(self._unanswered) == 1:
+            return  # no other reply is awaited that could be in it
         others = {transaction: question.unit for transaction, question in self._waiting.items()}
         others |= self._unanswered
         others.pop(frame.transaction, None)
@@ -121,16 +125,20 @@ class ModbusTcp(asyncio.Protocol):
             raise mbap.LostSyncError("a reply that was cut short, and another one in it")
 
     def _take(self, frame: mbap.Frame) -> None:
-        self._unanswered.pop(frame.transaction, None)
-        question = self._waiting.get(frame.transaction)
+        question = self._waiting.pop(frame.transaction, None)
         if question is None:
+            self._unanswered.pop(frame.transaction, None)
             self._health.replies_late += 1
-        elif frame.unit != question.unit:
+            return
+        self._time_outs.clear(frame.transaction)
+        if frame.unit != question.unit:
             problem = f"unit {frame.unit} instead of {question.unit}"
             fail(question.answer, ReplyMalformed(question.unit, problem))
         else:
             settle(question.answer, question.unit, question.request, frame.pdu)
 
     def _fail_all(self, reason: str) -> None:
-        for question in self._waiting.values():
+        self._time_outs.close()
+        waiting, self._waiting = self._waiting, {}
+        for question in waiting.values():
             fail(question.answer, LinkDown(self._settings.name, reason))

@@ -70,8 +70,8 @@ class Turns:
         """Wait for a turn; CommandsFull if too many wait, LinkDown once the bus has stopped."""
         if self._closed:
             raise LinkDown(self._bus, _STOPPED)
-        if self._free and unit not in self._units and not self._waiting:
-            return self._granted(unit)
+        if (turn := self.take_now(unit)) is not None:
+            return turn
         if len(self._waiting) >= self._limit:
             raise CommandsFull(self._bus, self._limit)
         self._number += 1
@@ -85,6 +85,12 @@ class Turns:
             self._give_up(waiter)
             raise
         return Turn(self, unit)
+
+    def take_now(self, unit: int) -> Turn | None:
+        """A turn if nobody has to wait for one."""
+        if not self._free or self._waiting or self._closed or unit in self._units:
+            return None
+        return self._granted(unit)
 
     def may_overtake(self) -> bool:
         return len(self._units) < self._most

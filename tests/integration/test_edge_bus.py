@@ -439,3 +439,29 @@ async def test_a_caller_that_gives_up_leaves_the_queue_working() -> None:
             await field_.write_level(lamp.id, 50)
             assert await field_.read_level(lamp.id) == 0
             assert gone.cancelled()
+
+
+async def test_a_fault_in_what_takes_the_samples_ends_the_field_with_that_fault() -> None:
+    def broken(sample: Sample) -> None:
+        raise ZeroDivisionError(sample.device)
+
+    async with ModbusTcpServer({1: Scripted(zeros)}) as server:
+        field_ = Field([bus_of(server)], [gate("gate-1", 1)], clock=SystemClock(), emit=broken)
+        with pytest.raises(ExceptionGroup) as caught:
+            await field_.run()
+    assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_an_answer_that_nobody_wants_any_more_harms_none_of_the_next() -> None:
+    held: list[Frame] = []
+
+    def one_behind(frame: Frame) -> bytes:
+        held.append(frame)
+        first = held[0].reply(b"\x04\x02\x11\x11")
+        return b"" if len(held) == 1 else first + frame.reply(b"\x04\x02\x22\x22")
+
+    async with driver_for(one_behind, timeout_s=60.0) as driver:
+        request = pdu.read_request(Function.INPUT, 0, 1)
+        gone = driver.ask(5, request, timeout_s=60.0)
+        gone.cancel()
+        assert await read(driver, 5, address=9, count=1, timeout_s=60.0) == [0x2222]
