@@ -169,9 +169,13 @@ def _approve(config: EdgeConfig, *, as_json: bool) -> None:
         summary = {"ok": True, "faults": [], "gateway": config.gateway.id, "buses": buses}
         if brokers:
             summary["brokers"] = brokers
+        if config.notes:
+            summary["notes"] = list(config.notes)
         click.echo(json.dumps(summary))
         return
     click.echo(f"gateway {config.gateway.id}: no fault found")
+    for note in config.notes:
+        click.echo(f"  note: {note}")
     for bus in buses:
         click.echo(
             f"  bus {bus['name']}: {bus['devices']} devices, {bus['requests_per_min']} requests/min"

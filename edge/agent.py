@@ -83,7 +83,9 @@ class Agent:
         )
         self._committer.cycle()  # opens the outbox, if it can be had: the counters go on from it
         self._plans = Plans(
-            config.gateway.state_dir, config.gateway.id, PlanKeys(config.lighting.plan_keys)
+            config.gateway.state_dir,
+            config.gateway.id,
+            PlanKeys(config.lighting.plan_keys, unsigned=config.lighting.unsigned_plans),
         )
         self._field = Field(config.buses, config.devices, clock=clock, emit=self._aggregator.add)
         self._sources = self._made_sources()
@@ -182,10 +184,12 @@ class Agent:
 
     def _log_buses(self) -> None:
         uptime_s = self._clock.monotonic_s() - self._started_s
+        at_once = {bus.name: bus.in_flight for bus in self._config.buses}
         for bus, health in self._field.by_bus.items():
+            room_s = uptime_s * at_once.get(bus, 1)
             field_events.BUS_COUNTED(
                 bus=bus,
-                busy_pct=round(100 * health.busy_s / uptime_s, 1),
+                busy_pct=round(100 * health.busy_s / room_s, 1),
                 polls_ok=health.polls_ok,
                 polls_failed=health.polls_failed,
                 polls_late=health.polls_late,

@@ -19,7 +19,7 @@ from edge.config_check import Table
 from edge.config_devices import DeviceSettings as DeviceSettings
 from edge.config_devices import read_devices
 from edge.errors import ConfigFaults, Fault
-from edge.signature import public_key
+from edge.signature import NO_KEY, public_key
 from protocols.ids import GatewayId, gateway_id
 
 Protocol = Literal["5", "3.1.1"]
@@ -81,12 +81,14 @@ class ReplayBus:
 class LightingSettings:
     """What the lamps do with no valid plan at all: level while the sun is below elevation.
 
-    `plan_keys`: public keys of which one must have signed a plan; empty: any plan is taken.
+    `plan_keys`: public keys of which one must have signed a plan; with none no plan is taken,
+    unless `unsigned_plans` says that every one is.
     """
 
     fallback_elevation_deg: float
     fallback_level_pct: float
     plan_keys: tuple[bytes, ...] = ()
+    unsigned_plans: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,15 @@ class EdgeConfig:
     sensors: tuple[DeviceSettings, ...] = ()
     replay_buses: tuple[ReplayBus, ...] = ()
     replayed: tuple[DeviceSettings, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What can be meant so, and is worth a second look."""
+        lighting = self.lighting
+        if lighting.unsigned_plans:
+            return ("lighting.unsigned_plans: whoever may write to the broker moves the lamps",)
+        lit = any(point.writable for device in self.devices for point in device.profile.points)
+        return (NO_KEY,) if lit and not lighting.plan_keys else ()
 
     @property
     def measured(self) -> tuple[DeviceSettings, ...]:
@@ -204,7 +215,7 @@ def _writable(path: Path) -> bool:
 def _uplink(table: Table, environ: Mapping[str, str], *, in_service: bool) -> UplinkSettings:
     protocol = table.choice("protocol", ("5", "3.1.1"), default="5")
     settings = UplinkSettings(
-        host=table.text("host", remedy="write the broker's name or address"),
+        host=table.host("host", remedy="write the broker's name or address"),
         port=table.integer("port", 1, 65_535, default=1883),
         protocol="3.1.1" if protocol == "3.1.1" else "5",
         keepalive_s=table.integer("keepalive_s", 5, 3_600, default=30),
@@ -282,7 +293,11 @@ def _lighting(table: Table) -> LightingSettings:
         fallback_elevation_deg=table.number("fallback_elevation_deg", -18, 18, default=-0.833),
         fallback_level_pct=table.number("fallback_level_pct", 0, 100, default=100.0),
         plan_keys=_plan_keys(table),
+        unsigned_plans=table.boolean("unsigned_plans", default=False),
     )
+    if settings.unsigned_plans and settings.plan_keys:
+        problem = "takes every plan, also one that no plan_key has signed"
+        table.fault("unsigned_plans", True, problem, "remove unsigned_plans, or the keys")
     table.close()
     return settings
 

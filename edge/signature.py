@@ -1,7 +1,7 @@
 """Who may give orders to the lamps: the public keys that plans must be signed with.
 
 PyNaCl (libsodium) verifies Ed25519: 4 MiB of the agent's memory, where `cryptography` takes 9
-(docs/adr/0012). A gateway without a key in its settings takes unsigned plans.
+(docs/adr/0012). A gateway without a key takes no plan, unless its settings say so.
 """
 
 import base64
@@ -15,6 +15,10 @@ from protocols import signed
 from protocols.documents import DocumentError
 
 PLAN = "plan"
+NO_KEY = (
+    "lighting.plan_key is missing, so no plan can be trusted and lamps keep to the fallback: "
+    "set it to what `eclor lighting key show` prints"
+)
 
 
 def public_key(text: str) -> bytes:
@@ -29,15 +33,18 @@ def public_key(text: str) -> bytes:
 
 
 class PlanKeys:
-    """The keys of a gateway; with none every document passes."""
+    """The keys of a gateway; with none no document passes, with `unsigned` every one does."""
 
-    def __init__(self, keys: Iterable[bytes] = ()) -> None:
+    def __init__(self, keys: Iterable[bytes] = (), *, unsigned: bool = False) -> None:
+        self._unsigned = unsigned
         self._keys: Mapping[str, VerifyKey] = {signed.key_id(key): VerifyKey(key) for key in keys}
 
     def check(self, data: bytes) -> None:
         """DocumentError unless one of the keys has signed this plan."""
-        if not self._keys:
+        if self._unsigned:
             return
+        if not self._keys:
+            raise DocumentError(NO_KEY)
         parts = signed.split(data)
         if parts.signature is None:
             raise DocumentError("plan: it is not signed, and this gateway has a plan_key")

@@ -113,6 +113,8 @@ def test_the_example_settings_are_free_of_faults() -> None:
         pytest.skip("the installed package has its example elsewhere")
     done = eclor("edge", "check", example)
     assert (done.returncode, done.stderr) == (0, "")
+    assert "note: lighting.plan_key is missing" in done.stdout
+    assert len(json.loads(eclor("edge", "check", example, "--json").stdout)["notes"]) == 1
 
 
 def test_backfill_stores_a_trace_once_and_reports_bad_lines(config: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Settings are read once, and every fault of a file is explained at once."""
 
+import base64
 from importlib import resources
 from pathlib import Path
 
@@ -324,3 +325,14 @@ def test_a_replay_bus_names_its_trace(tmp_path: Path, good: str) -> None:
     config = read(tmp_path, good + replay + device)
     assert [device.id for device in config.replayed] == ["old"]
     assert config.replay_buses[0].speed == 10
+
+
+def test_lamps_without_a_key_for_plans_are_worth_a_note(tmp_path: Path, good: str) -> None:
+    key = base64.b64encode(bytes(32)).decode()
+    (note,) = read(tmp_path, good).notes
+    assert "plan_key is missing" in note
+    assert not read(tmp_path, f'{good}\n[lighting]\nplan_key = "{key}"').notes
+    (note,) = read(tmp_path, f"{good}\n[lighting]\nunsigned_plans = true").notes
+    assert "unsigned_plans" in note
+    both = f'{good}\n[lighting]\nunsigned_plans = true\nplan_key = "{key}"'
+    assert faults(tmp_path, both)["lighting.unsigned_plans"].value is True

@@ -41,7 +41,7 @@ NEWEST = plan("newest", issued_h=-1, from_h=-1)
 
 
 def held(directory: Path) -> Plans:
-    return Plans(directory, GatewayId("cab-1"), PlanKeys())
+    return Plans(directory, GatewayId("cab-1"), PlanKeys(unsigned=True))
 
 
 def test_a_plan_that_waits_takes_over_at_its_time_after_a_restart_too(tmp_path: Path) -> None:

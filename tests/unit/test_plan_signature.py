@@ -105,8 +105,19 @@ def test_a_plan_changed_on_the_disk_is_not_executed(
     assert Plans(tmp_path, PLAN.gateway, keys(signer)).active is None
 
 
-def test_a_gateway_without_a_key_takes_any_plan(tmp_path: Path, signer: signing.PlanSigner) -> None:
+def test_a_gateway_without_a_key_takes_no_plan(tmp_path: Path, signer: signing.PlanSigner) -> None:
     plans = Plans(tmp_path, PLAN.gateway, PlanKeys())
+    for document in (DOCUMENT, signer.sealed(DOCUMENT)):
+        assert not plans.offer(document, now_us=NOW_US)
+        assert plans.refusal is not None
+        assert "plan_key is missing" in plans.refusal.error
+    assert plans.current(NOW_US) is None
+
+
+def test_a_gateway_that_is_told_so_takes_any_plan(
+    tmp_path: Path, signer: signing.PlanSigner
+) -> None:
+    plans = Plans(tmp_path, PLAN.gateway, PlanKeys(unsigned=True))
     assert plans.offer(DOCUMENT, now_us=NOW_US)
     assert plans.offer(signer.sealed(DOCUMENT), now_us=NOW_US)
 
