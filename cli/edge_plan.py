@@ -67,8 +67,11 @@ def plan(*, file: Path, measure_s: float | None, force: bool, as_json: bool) -> 
 def _of_agent(config: EdgeConfig) -> dict[str, float]:
     """Use of each bus in per cent since the running agent has started; none if it does not run."""
     from edge.bus.report import read_report
+    from edge.presence import Presence, presence
 
     for directory in state_dirs(config):
+        if presence(directory) is Presence.ABSENT:  # it has ended, however lately
+            continue
         report = read_report(directory)
         if report is not None and _fresh(report):
             return _use_pct(config, report.buses, report.uptime_s)

@@ -105,7 +105,7 @@ def _serial_bus(name: str, table: Table) -> BusSettings:
 
 
 def _tcp_bus(name: str, table: Table, medium: Medium) -> BusSettings:
-    host = table.text("host", remedy="write the endpoint's name or address")
+    host = table.host("host", remedy="write the endpoint's name or address")
     port = table.integer("port", 1, 65_535, default=502)
     timeout_s, turnaround_s = _timeout_s(table), _turnaround_s(table)
     if medium == "tcp":

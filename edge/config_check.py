@@ -6,6 +6,7 @@ keys nobody asked for, with the known key that looks most like each.
 """
 
 import difflib
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -42,6 +43,13 @@ class Table:
         if value is not None:
             self.fault(key, value, "is not a text" if value != "" else "is empty", remedy)
         return default or ""
+
+    def host(self, key: str, *, remedy: str) -> str:
+        """The name or address of a host."""
+        value = self.text(key, remedy=remedy)
+        if value and not _is_host(value):
+            self.fault(key, value, "is neither a name nor an address of a host", remedy)
+        return value
 
     def optional_text(self, key: str) -> str | None:
         """A text, or None where the key is absent."""
@@ -160,3 +168,23 @@ def suggestion(given: str, known: Sequence[str]) -> str:
 def _misfit(value: object, form: Any) -> str:
     right_type = isinstance(value, form) and not isinstance(value, bool)
     return "is out of range" if right_type else "is not a number"
+
+
+def _is_host(text: str) -> bool:
+    """Whether it can be looked up: an address, or labels of a name with something between dots."""
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        labels = text.removesuffix(".").split(".")
+        sayable = not any(character.isspace() or character in "/:@" for character in text)
+        return sayable and not labels[-1].isdecimal() and _encodes(text)
+    return True
+
+
+def _encodes(name: str) -> bool:
+    """Whether the resolver can be asked for `name` (RFC 3490: 1 to 63 characters a label)."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True

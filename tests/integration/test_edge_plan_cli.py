@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,17 @@ def settings(directory: Path, *, interval_s: float) -> Path:
     return file
 
 
+@contextmanager
+def agent_on(directory: Path) -> Iterator[None]:
+    """As if an agent worked on the state directory."""
+    state = StateDir(directory)
+    state.claim()
+    try:
+        yield
+    finally:
+        state.release()
+
+
 def planned(*arguments: str, exit_code: int = 0) -> dict[str, Any]:
     result = CliRunner().invoke(edge, ["plan", *arguments, "--json"])
     assert result.exit_code == exit_code, result.output
@@ -56,10 +69,13 @@ def test_a_bus_is_planned_and_beside_it_stands_what_the_agent_measures(tmp_path:
     assert bus["measured_pct"] is None
     now_us = SystemClock().now_us()
     write_report(tmp_path, FieldReport(now_us, 200.0, {"line": BusHealth(busy_s=15.0)}))
-    assert planned(str(file))["measured_pct"] == 7.5
-    result = CliRunner().invoke(edge, ["plan", str(file), "--measure", "1"])
+    with agent_on(tmp_path):
+        assert planned(str(file))["measured_pct"] == 7.5
+        result = CliRunner().invoke(edge, ["plan", str(file), "--measure", "1"])
     assert result.exit_code == 2
     assert "leave out --measure" in result.output
+    assert planned(str(file))["measured_pct"] is None  # it has just ended
+    assert planned(str(file), "--measure", "1")["measured_pct"] == 0
 
 
 def test_counters_of_an_agent_that_has_ended_do_not_count(tmp_path: Path) -> None:
@@ -98,20 +114,17 @@ def test_the_counters_of_the_service_are_found_beside_settings_without_a_directo
     counted = {"line": BusHealth(busy_s=15.0)}
     write_report(shell, FieldReport(now_us - 3_600_000_000, 100.0, counted))  # of another day
     write_report(service, FieldReport(now_us, 200.0, counted))
-    assert planned(str(file))["measured_pct"] == 7.5
+    with agent_on(service):
+        assert planned(str(file))["measured_pct"] == 7.5
 
 
 def test_measuring_a_line_that_the_agent_has_just_taken_needs_force(tmp_path: Path) -> None:
     file = settings(tmp_path, interval_s=10)
-    state = StateDir(tmp_path)
-    state.claim()
-    try:
+    with agent_on(tmp_path):
         result = CliRunner().invoke(edge, ["plan", str(file), "--measure", "1"])
         assert result.exit_code == 1
         assert "two masters garble each other" in result.output
         assert planned(str(file), "--measure", "1", "--force")["measured_pct"] == 0
-    finally:
-        state.release()
 
 
 def test_what_is_measured_counts_the_requests_that_may_be_outstanding(tmp_path: Path) -> None:
@@ -121,4 +134,5 @@ def test_what_is_measured_counts_the_requests_that_may_be_outstanding(tmp_path: 
     file.write_text(text.replace("baud = 9600", "in_flight = 4"), encoding="utf-8")
     now_us = SystemClock().now_us()
     write_report(tmp_path, FieldReport(now_us, 200.0, {"line": BusHealth(busy_s=400.0)}))
-    assert planned(str(file))["measured_pct"] == 50
+    with agent_on(tmp_path):
+        assert planned(str(file))["measured_pct"] == 50

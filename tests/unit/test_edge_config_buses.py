@@ -39,6 +39,11 @@ def test_a_converter_speaks_rtu_in_tcp(tmp_path: Path) -> None:
     assert bus.framed_as_rtu
 
 
+@pytest.mark.parametrize("host", ["10.0.0.5", "::1", "fe80::1%eth0", "meter", "cab-1.example.org."])
+def test_names_and_addresses_of_hosts_are_taken(tmp_path: Path, host: str) -> None:
+    assert loaded(tmp_path, f'host = "{host}"').host == host
+
+
 def test_an_endpoint_is_asked_one_thing_at_a_time_unless_it_can_more(tmp_path: Path) -> None:
     assert loaded(tmp_path, 'host = "10.0.0.5"').in_flight == 1
     bus = loaded(tmp_path, 'host = "10.0.0.5"\nin_flight = 8\novertake = false')
@@ -53,6 +58,9 @@ def test_an_endpoint_is_asked_one_thing_at_a_time_unless_it_can_more(tmp_path: P
         ('type = "rtu"\ndevice = "/dev/ttyS0"\nparity = "evn"', "did you mean 'even'?"),
         ('type = "rtu"\ndevice = "/dev/ttyS0"\nhost = "x"', "buses.line.host = 'x' is an unknown"),
         ('type = "rtu-over-tpc"\nhost = "x"', "did you mean 'rtu-over-tcp'?"),
+        ('host = "10.20..5"', "is neither a name nor an address of a host"),
+        ('host = "10.20.300.5"', "is neither a name nor an address of a host"),
+        ('host = "http://meter"', "is neither a name nor an address of a host"),
         ('host = "x"\nin_flight = 17', "write a whole number from 1 to 16"),
         ('host = "x"\novertake = "no"', "write true or false"),
         (
