@@ -30,8 +30,9 @@ acknowledged, and then stays in the *grace ring* for a while.
     counts as full. Deleting works also when others have filled the disk: at most `DELETE_ROWS` rows
     a transaction, and ballast that is released when even that fails and taken again afterwards.
  9. Corruption. A damaged file is renamed, not deleted, and a new epoch begins with a noted loss
-    `store_corrupt` (rows 0: not known). Where the new store cannot be made, the damaged one is put
-    back, for the next attempt to find.
+    `store_corrupt` (rows 0: not known). That it is set aside is durable before it is renamed, so
+    whenever the process is stopped the next store notes it, once. Where the new store cannot be
+    made, the damaged one is put back, for the next attempt to find.
 10. Poison. A row that cannot be encoded is refused alone, as a noted loss; the rows beside it are
     stored.
 11. Grace ring. An acknowledged batch stays, byte for byte, at most as long and as large as the
@@ -62,10 +63,12 @@ from edge.outbox_file import (
     OutboxFull,
     OutboxUnavailable,
     connect,
+    declared,
     is_full,
     put_back,
     set_aside,
     sync_directory,
+    to_declare,
     translated,
 )
 from edge.outbox_losses import AGENT, Losses, gap_rows
@@ -98,6 +101,7 @@ _ROW_OVERHEAD_BYTES = 256
 _ROOM_BYTES = 16_384  # pages that are begun, and indexes
 _ROOM_ROUNDS = 4  # a batch spreads over pages that it shares: the first estimate may be short
 _LOG_BYTES = 512 * 1024  # the log keeps this size: appending then needs no new disk block
+_SUCCEEDED = "succeeded"  # document: the store that was set aside, once its loss is noted
 _SCHEMA = Path(__file__).with_name("outbox_schema.sql")
 
 
@@ -179,28 +183,39 @@ class Outbox:
 
         try:
             if not damaged:
-                return attempt()
+                outbox = attempt()
+                with _as_unavailable(path):
+                    outbox._succeed()
+                return outbox
         except OutboxCorrupt:
             pass  # found at opening
         with _as_unavailable(path):
             aside = set_aside(path, now_us=now_us)
             try:
                 outbox = attempt()
-                outbox._succeed(aside, now_us)
+                outbox._succeed()
             except (OutboxUnavailable, sqlite3.OperationalError):
                 put_back(path, aside)  # else the next one to open it sees no damage to declare
                 raise
         return outbox
 
-    def _succeed(self, aside: Path, now_us: int) -> None:
-        """Note what was lost with the damaged store; closed where that fails."""
-        self.set_aside = aside
+    def _succeed(self) -> None:
+        """Note what was lost with a store that was set aside; closed where that fails."""
         try:
-            with self._db.transaction():
-                self._losses.note(Lane.LIVE, Loss(0, now_us, now_us, "store_corrupt"))
+            aside = to_declare(self.path)
+            if aside is not None and self.document(_SUCCEEDED) != aside.name.encode():
+                self._note_set_aside(aside)
+            declared(self.path)
         except BaseException:
             self.close()
             raise
+
+    def _note_set_aside(self, aside: Path) -> None:
+        self.set_aside = aside
+        t_us = int(aside.name.rpartition("-")[2])
+        with self._db.transaction():
+            self._losses.note(Lane.LIVE, Loss(0, t_us, t_us, "store_corrupt"))
+            self._save({_SUCCEEDED: aside.name.encode()})
 
     def close(self) -> None:
         self._db.close()

@@ -119,16 +119,42 @@ def companions(path: Path) -> tuple[Path, ...]:
 
 
 def set_aside(path: Path, *, now_us: int) -> Path:
-    """Rename a damaged store for inspection; it takes the place of an older one, if it is there."""
+    """Rename a damaged store for inspection; it takes the place of an older one, if it is there.
+
+    A note of it is durable before the rename, so that a stop at any moment leaves it to be declared
+    (`to_declare`).
+    """
     if path.exists():
         for old in path.parent.glob(f"{path.name}.corrupt-*"):
             old.unlink(missing_ok=True)
     aside = path.with_name(f"{path.name}.corrupt-{now_us}")
+    write_durably(_note_of(path), aside.name.encode())
     for part, target in zip(companions(path), companions(aside), strict=True):
         with suppress(FileNotFoundError):
             part.rename(target)
     sync_directory(path.parent)
     return aside
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_name(path.name + ".set-aside")
+
+
+def to_declare(path: Path) -> Path | None:
+    """The store that was set aside and whose loss the present one may not have noted yet."""
+    try:
+        aside = path.with_name(_note_of(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return aside if aside.exists() else None  # else it was noted, and never renamed
+
+
+def declared(path: Path) -> None:
+    """The loss is noted, or there is none: forget it."""
+    note = _note_of(path)
+    if note.exists():
+        note.unlink()
+        sync_directory(path.parent)
 
 
 def put_back(path: Path, aside: Path) -> None:
@@ -138,7 +164,7 @@ def put_back(path: Path, aside: Path) -> None:
             target.rename(part)
         else:
             part.unlink(missing_ok=True)
-    sync_directory(path.parent)
+    declared(path)
 
 
 def sync_directory(directory: Path) -> None:

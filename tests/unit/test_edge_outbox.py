@@ -385,6 +385,46 @@ def test_invariant_9_a_loss_is_declared_although_the_new_store_could_not_be_made
     outbox.close()
 
 
+class Killed(BaseException):
+    """The process is gone at this very moment."""
+
+
+@pytest.mark.parametrize("moment", ["_note_set_aside", "declared"])
+def test_invariant_9_a_kill_between_rename_and_note_leaves_one_loss_to_declare(
+    open_outbox: Callable[..., Outbox], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"no database at all, but long enough to be one" * 9)
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"edge.outbox.{'Outbox.' if moment.startswith('_') else ''}{moment}", killed)
+        with pytest.raises(Killed):
+            open_outbox()
+    open_outbox().close()
+    again = open_outbox()
+    again.append(Lane.LIVE, rows(1), created_us=NOW, declare=True)
+    (gap,) = message(again, Lane.LIVE, 2).readings()
+    assert gap.physical("reason") == "store_corrupt"
+    assert sorted(path.name for path in tmp_path.glob("*.corrupt-*")) == [
+        f"{FILE_NAME}.corrupt-{NOW}"
+    ]
+    assert not list(tmp_path.glob("*.set-aside"))
+
+
+def test_invariant_9_a_kill_before_the_rename_declares_nothing(
+    open_outbox: Callable[..., Outbox], tmp_path: Path
+) -> None:
+    open_outbox().close()
+    (tmp_path / f"{FILE_NAME}.set-aside").write_text(f"{FILE_NAME}.corrupt-{NOW}", encoding="utf-8")
+    outbox = open_outbox()
+    assert outbox.set_aside is None
+    outbox.append(Lane.LIVE, rows(1), created_us=NOW, declare=True)
+    assert outbox.last_seq(Lane.LIVE) == 1
+    assert not list(tmp_path.glob("*.set-aside"))
+
+
 @pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to be one" * 9])
 def test_invariant_9_a_file_of_garbage_is_replaced(
     open_outbox: Callable[..., Outbox], tmp_path: Path, content: bytes
