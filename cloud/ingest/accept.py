@@ -12,7 +12,9 @@ Invariants (each has a test):
 If the common transaction fails on the rows of some batch, the batches are tried again in halves;
 the one at fault ends up in a transaction of its own, which adds only the rows that the unique index
 lacks. The same where together they are more than the server gives one transaction (time, locks,
-memory); one alone that is too much for it is left to the gateway.
+memory); one alone that is too much for it twice is quarantined, so that it does not come again and
+again before the batches of others. Waiting for a lock that somebody holds is no fault of a batch:
+then all of them are left to the gateways.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +36,7 @@ from psycopg.errors import (
     UndefinedTable,
 )
 from psycopg.pq import TransactionStatus
+from psycopg.sql import SQL as STATEMENT
 
 from cloud.errors import DatabaseUnavailable, MigrationError
 from cloud.events import Event, Events
@@ -58,6 +61,8 @@ from protocols.quantities import Kind
 from protocols.time import US_PER_S, from_datetime, to_datetime
 
 _ATTEMPTS = 4  # deadlocks and serialisation failures; the fourth in a row is no accident
+_LOCK_WAIT_MS = 5_000  # well below the time of a statement: then its end says who was at fault
+_LOCK_WAIT = STATEMENT("set local lock_timeout = {}")
 _TOO_MUCH = (QueryCanceled, ProgramLimitExceeded, ConfigurationLimitExceeded, OutOfMemory)
 
 
@@ -182,15 +187,18 @@ class _Acceptance:
                 self._write_halves(works)
         except _TOO_MUCH:
             if len(works) == 1:
-                raise
-            self._write_halves(works)
+                self._write_last_time(works[0])
+            else:
+                self._write_halves(works)
 
     def _write_halves(self, works: Sequence[Work]) -> None:
         middle = len(works) // 2
         self._write_all(works[:middle])
         self._write_all(works[middle:])
 
-    def _write(self, works: Sequence[Work], *, missing_only: bool) -> None:
+    def _write(
+        self, works: Sequence[Work], *, missing_only: bool, lock_wait_ms: int | None = None
+    ) -> None:
         """Write in one transaction, again after a deadlock; outcomes count from COMMIT on."""
         if not works:
             return
@@ -198,6 +206,8 @@ class _Acceptance:
             self._progress()
             try:
                 with self._conn.transaction():
+                    if lock_wait_ms is not None:
+                        self._conn.execute(_LOCK_WAIT.format(lock_wait_ms))
                     outcomes = transaction.write(
                         self._conn,
                         works,
@@ -212,10 +222,20 @@ class _Acceptance:
                 self._outcomes |= outcomes
                 return
 
-    def _write_alone(self, work: Work) -> None:
+    def _write_last_time(self, work: Work) -> None:
+        """One delivery that was too much for the server: once more, then it goes to quarantine."""
+        try:
+            self._write_alone(work, lock_wait_ms=_LOCK_WAIT_MS)
+        except _TOO_MUCH as exc:
+            if isinstance(work.content, Fault):
+                raise
+            fault = Fault("too_much_for_database", str(exc).splitlines()[0])
+            self._write([replace(work, content=fault)], missing_only=False)
+
+    def _write_alone(self, work: Work, *, lock_wait_ms: int | None = None) -> None:
         """One delivery in its own transaction; what the tables refuse goes to quarantine."""
         try:
-            self._write([work], missing_only=True)
+            self._write([work], missing_only=True, lock_wait_ms=lock_wait_ms)
         except (IntegrityError, DataError) as exc:
             fault = Fault("refused_by_database", str(exc).splitlines()[0])
             self._write([replace(work, content=fault)], missing_only=False)

@@ -268,11 +268,49 @@ def test_batches_that_are_too_much_together_go_in_halves(
     assert len(turns) == 5  # 5, 2, 3, 1, 2 batches
 
 
-def test_one_batch_that_is_too_much_alone_is_left_to_the_gateway(conn: psycopg.Connection) -> None:
+def test_what_is_too_much_even_for_the_quarantine_is_left_to_the_gateway(
+    conn: psycopg.Connection,
+) -> None:
     refuse_above(conn, 4, "out_of_memory")
     with pytest.raises(DatabaseUnavailable, match="too much"):
         accept(conn, [lamp_delivery(1)])
     assert one(conn, "select count(*) from batch_ledger") == 0
+
+
+@pytest.mark.parametrize("sqlstate", ["query_canceled", "out_of_memory"])
+def test_one_batch_that_is_too_much_alone_is_quarantined_and_holds_up_nobody(
+    conn: psycopg.Connection, sqlstate: str
+) -> None:
+    body = sql.SQL(
+        "create function give_up() returns trigger language plpgsql as $$ begin"
+        " raise exception using errcode = {}, message = 'too much'; end $$"
+    )
+    conn.execute(body.format(sql.Literal(sqlstate)))
+    conn.execute(
+        "create trigger give_up before insert on light_reading for each row"
+        " execute function give_up()"
+    )
+    turns: list[None] = []
+    (outcome,) = accept(conn, [lamp_delivery(1)], progress=lambda: turns.append(None))
+    assert (outcome.status, outcome.reason) == (Status.QUARANTINED, "too_much_for_database")
+    assert len(turns) == 3  # twice as it is, then into quarantine
+    assert ack_of(outcome).streams[0].watermark == 1
+    assert one(conn, "select count(*) from light_reading") == 0
+
+
+def test_waiting_for_a_lock_is_no_fault_of_a_batch(
+    conn: psycopg.Connection, migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud.ingest.accept._LOCK_WAIT_MS", 50)
+    accept(conn, [lamp_delivery(1)])  # its partitions are there
+    conn.execute("set statement_timeout = 200")
+    with psycopg.connect(migrated_database_url) as other:
+        other.execute("lock table batch_ledger in share mode")
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            accept(conn, [lamp_delivery(2)])
+    conn.execute("set statement_timeout = 0")
+    (outcome,) = accept(conn, [lamp_delivery(2)])
+    assert outcome.status is Status.STORED
 
 
 def refuse_above(conn: psycopg.Connection, rows: int, sqlstate: str) -> None:
