@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +41,22 @@ def bars_of(group: str, name: str, *, file: Path = BARS) -> Mapping[str, Bar]:
     return {key: _bar(file, f"{group}.{name}.{key}", row) for key, row in rows.items()}
 
 
-def misses(group: str, name: str, figures: Mapping[str, float], *, file: Path = BARS) -> list[str]:
-    """One line for each bar that is missed, or whose figure was not measured."""
+def misses(
+    group: str,
+    name: str,
+    figures: Mapping[str, float],
+    *,
+    measures: Collection[str] | None = None,
+    file: Path = BARS,
+) -> list[str]:
+    """One line for each bar that is missed, or whose figure was not measured.
+
+    `measures`: what this way of measuring is about, if it is not about all that has a bar.
+    """
     lines = []
     for key, bar in bars_of(group, name, file=file).items():
+        if measures is not None and key not in measures:
+            continue
         if key not in figures:
             lines.append(f"{group} {name}: {key} was not measured, its bar is {bar}")
         elif not bar.holds(figures[key]):

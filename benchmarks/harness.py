@@ -57,7 +57,7 @@ class Measurement(Protocol):
     versions bear on the result. `measure` returns the figures; a key ends in its unit where it
     has one. It raises MeasurementError when the thing measured gave a wrong result: a fast wrong
     answer has no figure. A module may have `OPTIONS: tuple[Option, ...]`, the keywords of its
-    measure().
+    measure(), and `PARTIAL`, those of them with which only a part is measured.
     """
 
     __doc__: str
@@ -95,6 +95,8 @@ class Report:
     options: Mapping[str, object] = field(default_factory=dict)
     variant: str = ""
     """What was asked for other than by default, such as `kills-1000`; published beside the rest."""
+    partial: bool = False
+    """Whether it measures a part only: bars of other figures do not concern it."""
 
     def as_dict(self) -> dict[str, object]:
         """The form that is printed and stored; options only where the measurement has some.
@@ -123,7 +125,13 @@ def run(group: Group, name: str, **options: object) -> Report:
     figures = {key: _rounded(value) for key, value in module.measure(**options).items()}
     given = _by_name(module, options)
     return Report(
-        group, name, context(module.PACKAGES), figures, given, _variant(_options(module), given)
+        group,
+        name,
+        context(module.PACKAGES),
+        figures,
+        given,
+        _variant(_options(module), given),
+        any(options.get(key) is not None for key in getattr(module, "PARTIAL", ())),
     )
 
 

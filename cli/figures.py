@@ -102,7 +102,8 @@ def run_measurement(
 
     try:
         report = run(group, name, **options)
-        missed = misses(group, name, report.figures)
+        measures = report.figures if report.partial else None
+        missed = misses(group, name, report.figures, measures=measures)
     except (UnknownMeasurementError, BarsError) as exc:
         raise click.UsageError(str(exc)) from exc
     except MeasurementError as exc:

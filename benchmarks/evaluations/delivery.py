@@ -24,6 +24,7 @@ OPTIONS = (
     Option("edition", str, "timescale, plain, or auto: timescale where it is to be had.", "auto"),
     Option("simulate", int, "Run so many schedules of the pure core instead.", None),
 )
+PARTIAL = ("simulate",)
 
 
 def measure(**options: object) -> Mapping[str, float]:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from benchmarks.delivery_simulation import run as simulation
 from benchmarks.delivery_simulation.run import Result
 from benchmarks.evaluations import delivery
 from benchmarks.harness import MeasurementError
+from cli.evaluate import evaluate
 
 pytestmark = pytest.mark.checkout
 
@@ -65,3 +67,15 @@ def test_a_wrong_option_is_one_line(wrong: dict[str, object]) -> None:
     given: dict[str, object] = {"kills": 4, "seed": 1, "edition": "auto", "simulate": None}
     with pytest.raises(MeasurementError, match=next(iter(wrong))):
         delivery.measure(**(given | wrong))
+
+
+def test_a_simulation_is_held_to_no_bar_of_the_kills(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = CliRunner().invoke(evaluate, ["delivery", "--simulate", "5", "--assert"])
+    assert result.exit_code == 0, result.output
+    assert "not measured" not in result.output
+
+    monkeypatch.setattr(delivery, "measure", lambda **_: {"rows": 5.0})
+    result = CliRunner().invoke(evaluate, ["delivery", "--simulate", "5", "--assert"])
+    assert (result.exit_code, "rows is 5" in result.output) == (1, True)
+    result = CliRunner().invoke(evaluate, ["delivery", "--assert"])
+    assert "lost was not measured" in result.output
