@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import numpy as np
 import psycopg
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
-from cloud.storage import queries
+from cloud.storage import arrays, queries
+from cloud.storage.arrays import PgArray
 from protocols.ack import MAX_RANGES, MAX_STREAMS, Ack, StreamAck
 from protocols.batch import BatchHead
 from protocols.ids import Epoch, GatewayId, Lane
@@ -68,15 +70,15 @@ def enter(conn: psycopg.Connection, entries: Sequence[Entry]) -> set[Key]:
     if not entries:
         return set()
     parameters = _key_columns([entry.key for entry in entries]) | {
-        "sha256": [entry.sha256 for entry in entries],
-        "rows": [entry.rows for entry in entries],
-        "rows_before": [entry.head.rows_before for entry in entries],
-        "status": ["stored" if entry.stored else "quarantined" for entry in entries],
-        "stored_rows": [entry.rows if entry.stored else 0 for entry in entries],
-        "created_at": [_created(entry) for entry in entries],
-        "received_at": [to_datetime(entry.received_us) for entry in entries],
-        "t_min": [_moment(entry.t_min_us) for entry in entries],
-        "t_max": [_moment(entry.t_max_us) for entry in entries],
+        "sha256": arrays.of_bytes("bytea", [entry.sha256 for entry in entries]),
+        "rows": arrays.of_numbers("int4", [entry.rows for entry in entries]),
+        "rows_before": arrays.of_numbers("int8", [entry.head.rows_before for entry in entries]),
+        "status": arrays.of_texts(["stored" if e.stored else "quarantined" for e in entries]),
+        "stored_rows": arrays.of_numbers("int4", [e.rows if e.stored else 0 for e in entries]),
+        "created_at": _moments([_created_us(entry) for entry in entries]),
+        "received_at": _moments([entry.received_us for entry in entries]),
+        "t_min": _moments([entry.t_min_us for entry in entries]),
+        "t_max": _moments([entry.t_max_us for entry in entries]),
     }
     return set(conn.execute(SQL["enter_batches"], parameters).fetchall())
 
@@ -95,14 +97,17 @@ def receive(conn: psycopg.Connection, keys: Iterable[Key], now_us: int) -> None:
         by_stream[gateway_id, epoch, lane].append(seq)
     if not by_stream:
         return
+    gateways, epochs, lanes = zip(*by_stream, strict=True)
     parameters = {
-        "gateway": [stream[0] for stream in by_stream],
-        "epoch": [stream[1] for stream in by_stream],
-        "lane": [stream[2] for stream in by_stream],
-        "seqs": [
-            "{" + ",".join(f"[{seq},{seq + 1})" for seq in seqs) + "}"
-            for seqs in by_stream.values()
-        ],
+        "gateway": arrays.of_numbers("int4", gateways),
+        "epoch": arrays.of_bytes("uuid", [epoch.bytes for epoch in epochs]),
+        "lane": arrays.of_numbers("int2", lanes),
+        "seqs": arrays.of_texts(
+            [
+                "{" + ",".join(f"[{seq},{seq + 1})" for seq in seqs) + "}"
+                for seqs in by_stream.values()
+            ]
+        ),
         "now": to_datetime(now_us),
     }
     conn.execute(SQL["receive"], parameters)
@@ -149,18 +154,25 @@ def _closed(span: Range[int]) -> tuple[int, int]:
     return span.lower, span.upper - 1
 
 
-def _key_columns(keys: Sequence[Key]) -> dict[str, object]:
-    names = ("gateway", "epoch", "lane", "seq")
-    return {name: [key[i] for key in keys] for i, name in enumerate(names)}
+def _key_columns(keys: Sequence[Key]) -> dict[str, PgArray]:
+    gateways, epochs, lanes, seqs = zip(*keys, strict=True)
+    return {
+        "gateway": arrays.of_numbers("int4", gateways),
+        "epoch": arrays.of_bytes("uuid", [epoch.bytes for epoch in epochs]),
+        "lane": arrays.of_numbers("int2", lanes),
+        "seq": arrays.of_numbers("int8", seqs),
+    }
 
 
-def _moment(t_us: int | None) -> object:
-    return None if t_us is None else to_datetime(t_us)
+def _moments(times_us: Sequence[int | None]) -> PgArray:
+    null = np.array([t_us is None for t_us in times_us], dtype=bool)
+    return arrays.of_numbers("timestamptz", [t_us or 0 for t_us in times_us], null)
 
 
-def _created(entry: Entry) -> object:
+def _created_us(entry: Entry) -> int:
     """When the gateway made the batch; when it came, where a damaged head does not say."""
     try:
-        return to_datetime(entry.head.created_us)
+        to_datetime(entry.head.created_us)
     except OverflowError:
-        return to_datetime(entry.received_us)
+        return entry.received_us
+    return entry.head.created_us

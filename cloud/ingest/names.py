@@ -168,13 +168,13 @@ def _register_points(
 
 def _devices(conn: psycopg.Connection, gateways: list[int]) -> Devices:
     devices: Devices = defaultdict(dict)
-    for gateway_id, name, device_id in conn.execute(SQL["devices"], (gateways,)):
+    for gateway_id, name, device_id in conn.execute(SQL["devices"], (gateways,)).fetchall():
         devices[gateway_id][name] = device_id
     return devices
 
 
 def _points(conn: psycopg.Connection, gateways: list[int]) -> Points:
     points: Points = defaultdict(dict)
-    for gateway_id, device, point, series_id in conn.execute(SQL["series"], (gateways,)):
+    for gateway_id, device, point, series_id in conn.execute(SQL["series"], (gateways,)).fetchall():
         points[gateway_id][device, point] = series_id
     return points

@@ -4,6 +4,8 @@ Physical values are `scaled / 10**decimals` in float64, then rounded once to the
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,29 @@ from protocols.quantities import KINDS, Kind
 from protocols.quantities import Column as Declared
 
 Mask = NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cast:
+    """One column on its way: its position on the wire, the scaled integers it takes, its dtype."""
+
+    declared: Declared
+    wire: int
+    lo: int
+    hi: int
+    dtype: np.dtype[Any]
+
+
+@cache
+def _casts(kind: Kind) -> tuple[_Cast, ...]:
+    """The columns of a kind's table that travel, in its order."""
+    casts = []
+    for column in TABLES[kind].values:
+        assert column.wire is not None
+        declared = KINDS[kind].columns[column.wire]
+        lo, hi = declared.to_scaled(declared.lo), declared.to_scaled(declared.hi)
+        casts.append(_Cast(declared, column.wire, lo, hi, NATIVE[declared.sql]))
+    return tuple(casts)
 
 
 class RowError(ValueError):
@@ -37,15 +62,14 @@ def table_rows(block: Block, ids: Mapping[Any, int]) -> Rows:
     `ids` gives device_id by device name, or series_id by (device, point) for samples. RowError if
     a value lies outside its column's range.
     """
-    table, spec = TABLES[block.kind], KINDS[block.kind]
+    table = TABLES[block.kind]
     columns: list[Array] = [block.t_us, _keys(block, ids)]
     if table.has_window:
         columns.append(block.window_s.astype(np.int32))
     columns.append(block.quality.astype(np.int16))
     masks: list[Mask] = [None] * len(columns)
-    for declared in table.values:
-        assert declared.wire is not None
-        column, mask = _column(spec.columns[declared.wire], block.columns[declared.wire])
+    for cast in _casts(block.kind):
+        column, mask = _column(cast, block.columns[cast.wire])
         columns.append(column)
         masks.append(mask)
     _require_keys(block.kind, masks)
@@ -61,21 +85,21 @@ def _keys(block: Block, ids: Mapping[Any, int]) -> Array:
     return np.repeat(of_devices, block.counts)
 
 
-def _column(declared: Declared, column: Column) -> tuple[Array, Mask]:
+def _column(cast: _Cast, column: Column) -> tuple[Array, Mask]:
     if not isinstance(column, Numbers):
-        return _texts(declared, column)
-    scaled = _in_range(declared, column.values)
-    physical = scaled / declared.factor if declared.decimals else scaled
-    return physical.astype(NATIVE[declared.sql]), column.null
+        return _texts(cast.declared, column)
+    scaled = _in_range(cast, column.values)
+    physical = scaled / cast.declared.factor if cast.declared.decimals else scaled
+    return physical.astype(cast.dtype), column.null
 
 
-def _in_range(declared: Declared, scaled: Array) -> Array:
+def _in_range(cast: _Cast, scaled: Array) -> Array:
     """Refuse what no gateway of ours sends: sums over it would leave their columns for ever.
 
     A null is a 0 here, which every range holds.
     """
-    lo, hi = declared.to_scaled(declared.lo), declared.to_scaled(declared.hi)
-    if len(scaled) and not (lo <= scaled.min() and scaled.max() <= hi):
+    if len(scaled) and not (cast.lo <= scaled.min() and scaled.max() <= cast.hi):
+        declared = cast.declared
         raise RowError(f"{declared.name} outside {declared.lo:.16g}..{declared.hi:.16g}")
     return scaled
 

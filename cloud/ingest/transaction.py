@@ -1,10 +1,11 @@
 """The one transaction: names, ledger, rows, newest rows, dirty marks, streams, quarantine.
 
 Tables are touched in the same order by every worker, and rows in the order of their keys, so that
-two workers with the same batches wait for each other and do not deadlock.
+two workers with the same batches wait for each other and do not deadlock. What follows the rows
+is sent without waiting for each answer; the first error among them is raised at the end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -69,8 +70,14 @@ def write(
     entered = ledger.enter(conn, [_entry(verdict) for verdict in verdicts if verdict.work.key])
     verdicts = _without_races(conn, verdicts, entered)
     stored = [verdict for verdict in verdicts if isinstance(verdict.content, tuple)]
-    counts = _store(conn, stored, missing_only=missing_only)
-    ledger.receive(conn, entered, now_us)
+    batches = [(verdict.work.gateway_id or 0, verdict.rows) for verdict in stored]
+    tables = store.by_kind(rows for _, rows in batches)
+    counts = _add(conn, stored, tables.values(), missing_only=missing_only)
+    with conn.pipeline():
+        for rows in tables.values():
+            store.update_latest(conn, rows)
+        store.mark_dirty(conn, batches)
+        ledger.receive(conn, entered, now_us)
     kept = {
         verdict.work.index: _quarantine(conn, verdict.work, verdict.content, limits)
         for verdict in verdicts
@@ -137,23 +144,21 @@ def _raced(verdict: Verdict, sha256: bytes) -> Fault | None:
     return None if sha256 == verdict.work.envelope.sha256 else conflict(key)
 
 
-def _store(
-    conn: psycopg.Connection, verdicts: Sequence[Verdict], *, missing_only: bool
+def _add(
+    conn: psycopg.Connection,
+    verdicts: Sequence[Verdict],
+    tables: Iterable[Rows],
+    *,
+    missing_only: bool,
 ) -> dict[int, int]:
     """Rows added by index of the work, as far as it is less than the batch holds."""
-    batches = [(verdict.work.gateway_id or 0, verdict.rows) for verdict in verdicts]
-    added = 0
-    for rows in store.by_kind(parts for _, parts in batches).values():
-        if missing_only:
-            added += sum(store.add_missing(conn, rows).values())
-        else:
-            store.add(conn, rows)
-        store.update_latest(conn, rows)
-    store.mark_dirty(conn, batches)
     if not (missing_only and verdicts):
+        for rows in tables:
+            store.add(conn, rows)
         return {}
     (verdict,) = verdicts
     assert verdict.work.key is not None
+    added = sum(sum(store.add_missing(conn, rows).values()) for rows in tables)
     ledger.correct_stored_rows(conn, verdict.work.key, added)
     return {verdict.work.index: added}
 

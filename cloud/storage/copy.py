@@ -5,12 +5,15 @@ the length of a null (PostgreSQL manual, COPY, "Binary Format"). Rows with nulls
 columns have the same shape, so each such group is one structured array: the lengths are set once
 a group and the values by column. Binary COPY casts nothing, hence the checks of dtype.
 
+A group is encoded portion by portion in one buffer of _PORTION_BYTES, which the processor's cache
+holds: fresh memory for all rows at once costs two thirds of the encoding (85 against 28 ns a row).
+
 `np.concatenate` of big-endian structured arrays silently turns them native; arrays are therefore
 joined before they are encoded, and the encoded form is only ever allocated with its dtype.
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,7 +30,9 @@ Buffer = bytes | memoryview
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
-_PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01 UTC, where timestamptz counts from
+PG_EPOCH_US = 946_684_800_000_000
+"""2000-01-01 UTC, where timestamptz counts from."""
+_PORTION_BYTES = 256 * 1024
 _NULL = struct.pack(">i", -1)
 
 NATIVE: Mapping[str, np.dtype[Any]] = {
@@ -75,11 +80,25 @@ class Rows:
 
     def newest(self) -> "Rows":
         """The last row of each device (or series), in ascending order of its id."""
-        order = np.lexsort((self.t_us, self.key))
-        key = self.key[order]
-        last = np.ones(len(key), dtype=bool)
-        last[:-1] = key[1:] != key[:-1]
-        return self.take(order[last])
+        candidates = self._ends_of_runs()
+        order = candidates[np.lexsort((self.t_us[candidates], self.key[candidates]))]
+        return self.take(order[_ends(self.key[order])])
+
+    def _ends_of_runs(self) -> Array:
+        """Where a device's run of rows ends, if time never falls within one; else every row.
+
+        A gateway sends device by device in order of time: fifty rows to sort instead of thousands.
+        """
+        ends = _ends(self.key)
+        in_order = ends[:-1] | (self.t_us[1:] >= self.t_us[:-1])
+        return np.flatnonzero(ends) if in_order.all() else np.arange(len(self))
+
+
+def _ends(key: Array) -> NDArray[np.bool_]:
+    """Whether the next key is another one."""
+    last = np.ones(len(key), dtype=bool)
+    np.not_equal(key[1:], key[:-1], out=last[:-1])
+    return last
 
 
 def join(parts: Sequence[Rows]) -> Rows:
@@ -104,16 +123,20 @@ def _join_masks(parts: Sequence[Rows], position: int) -> NDArray[np.bool_] | Non
     )
 
 
-def encode(rows: Rows) -> Iterator[Buffer]:
-    """The rows in binary COPY form, without header and trailer; their order may change."""
+def encode(rows: Rows, write: Callable[[Buffer], object]) -> None:
+    """Give `write` the rows in binary COPY form, without header and trailer; their order may
+    change.
+
+    What `write` gets is written anew as soon as it returns: it copies what it wants to keep.
+    """
     for column, declared in zip(rows.columns, rows.table.columns, strict=True):
         if column.dtype != NATIVE[declared.sql]:
             raise TypeError(f"{declared.name} is {column.dtype}, the table has {declared.sql}")
     if rows.table.has_text:
-        yield _encode_with_text(rows)
+        write(_encode_with_text(rows))
         return
     for nulls, group in _groups(rows):
-        yield _encode_group(group, nulls)
+        _encode_group(group, nulls, write)
 
 
 def _groups(rows: Rows) -> Iterator[tuple[frozenset[int], Rows]]:
@@ -151,15 +174,20 @@ def _empty_row(table: ReadingTable, nulls: frozenset[int]) -> bytes:
     return row.tobytes()
 
 
-def _encode_group(rows: Rows, nulls: frozenset[int]) -> memoryview:
-    """Copies of one empty row, then the values by column: half the passes over the array."""
-    buffer = bytearray(_empty_row(rows.table, nulls) * len(rows))
-    out = np.frombuffer(buffer, dtype=_form(rows.table, nulls))
-    for i, column in enumerate(rows.columns):
-        if i not in nulls:
-            out[f"value{i}"] = column
-    out["value0"] -= _PG_EPOCH_US
-    return memoryview(buffer)
+def _encode_group(rows: Rows, nulls: frozenset[int], write: Callable[[Buffer], object]) -> None:
+    """Copies of one empty row, whose values are set by column, portion by portion."""
+    form, empty = _form(rows.table, nulls), _empty_row(rows.table, nulls)
+    portion = min(len(rows), max(1, _PORTION_BYTES // form.itemsize))
+    raw = np.empty(portion, dtype=np.dtype((np.void, form.itemsize)))
+    raw[:] = np.frombuffer(empty, dtype=raw.dtype)
+    out, view = raw.view(form), raw.view(np.uint8).data
+    fields = [(out[f"value{i}"], column) for i, column in enumerate(rows.columns) if i not in nulls]
+    for start in range(0, len(rows), portion):
+        count = min(portion, len(rows) - start)
+        for field, column in fields:
+            field[:count] = column[start : start + count]
+        out["value0"][:count] -= PG_EPOCH_US
+        write(view[: count * form.itemsize])
 
 
 def _encode_with_text(rows: Rows) -> bytes:
@@ -187,26 +215,29 @@ def _cells(sql_type: str, column: Array, mask: NDArray[np.bool_] | None) -> list
     else:
         code = _PACK[sql_type]
         size = struct.calcsize(f">{code}")
-        shift = _PG_EPOCH_US if sql_type == "timestamptz" else 0
+        shift = PG_EPOCH_US if sql_type == "timestamptz" else 0
         cells = [struct.pack(f">i{code}", size, value - shift) for value in column.tolist()]
     if mask is None:
         return cells
     return [_NULL if null else cell for cell, null in zip(cells, mask.tolist(), strict=True)]
 
 
-def payload(rows: Rows) -> Iterator[Buffer]:
-    """All that COPY is sent for the rows."""
-    yield _HEADER
-    yield from encode(rows)
-    yield _TRAILER
+def send(rows: Rows, write: Callable[[Buffer], object]) -> None:
+    """Give `write` all that COPY is sent for the rows; as `encode` does."""
+    write(_HEADER)
+    encode(rows, write)
+    write(_TRAILER)
 
 
 def copy_into(conn: psycopg.Connection, target: str, rows: Rows) -> None:
     """COPY the rows into `target`, which has the columns of the rows' table."""
-    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in rows.table.columns)
-    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
-        sql.Identifier(target), names
-    )
-    with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        for part in payload(rows):
-            copy.write(part)
+    with conn.cursor() as cursor, cursor.copy(copy_statement(target, rows.table)) as copy:
+        send(rows, copy.write)
+
+
+@lru_cache(maxsize=256)
+def copy_statement(target: str, table: ReadingTable) -> bytes:
+    """COPY of all columns of `table` into `target`."""
+    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
+    statement = sql.SQL("copy {} ({}) from stdin (format binary)")
+    return statement.format(sql.Identifier(target), names).as_bytes()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud.ingest import columns
 from cloud.ingest.columns import Block
@@ -31,8 +33,15 @@ def block(*readings: Reading) -> Block:
     return only
 
 
+def parts(rows: Rows) -> list[bytes]:
+    """What is written, portion by portion."""
+    found: list[bytes] = []
+    encode(rows, lambda part: found.append(bytes(part)))
+    return found
+
+
 def encoded(rows: Rows) -> bytes:
-    return b"".join(bytes(part) for part in encode(rows))
+    return b"".join(parts(rows))
 
 
 def test_a_full_row_is_the_bytes_of_the_manual() -> None:
@@ -61,7 +70,7 @@ def test_a_null_is_a_length_of_minus_one_without_data() -> None:
         reading(Kind.AMBIENT, DeviceId("box"), T_US, window_s=60, temperature_c=-2.0, status=3),
         reading(Kind.AMBIENT, DeviceId("lamp"), T_US, window_s=60),
     ]
-    sizes = sorted(memoryview(part).nbytes for part in encode(table_rows(block(*rows), IDS)))
+    sizes = sorted(map(len, parts(table_rows(block(*rows), IDS))))
     full = 2 + 12 + 8 + 8 + 6 + 8 + 8 + 6 + 3 * 8
     assert sizes == [full - 4 - 4 - 2 - 3 * 4, full - 4 - 3 * 4]
 
@@ -101,7 +110,18 @@ def test_a_column_of_another_type_is_refused_before_it_is_sent() -> None:
     rows = table_rows(block(reading(Kind.LIGHT, DeviceId("lamp"), T_US)), IDS)
     wrong = Rows(rows.table, (rows.t_us.astype(np.int32), *rows.columns[1:]), rows.null)
     with pytest.raises(TypeError, match="t is int32, the table has timestamptz"):
-        list(encode(wrong))
+        parts(wrong)
+
+
+def test_rows_beyond_one_portion_are_written_as_if_it_had_room_for_all() -> None:
+    row = table_rows(block(reading(Kind.LIGHT, DeviceId("lamp"), T_US, power_w=1.0)), IDS)
+    many = join([row] * 10_000)
+    many.columns[1][:] = np.arange(10_000)
+    written = parts(many)
+    assert len(written) > 2
+    one = len(encoded(row))
+    keys = np.frombuffer(b"".join(written), np.uint8).reshape(-1, one)[:, 18:22]
+    assert keys.copy().view(">i4").ravel().tolist() == list(range(10_000))
 
 
 def test_every_declared_type_has_an_encoding() -> None:
@@ -123,6 +143,27 @@ def test_newest_takes_the_last_row_of_each_device() -> None:
     ).newest()
     assert rows.key.tolist() == [7, 8]
     assert (rows.t_us - T_US).tolist() == [3, 9]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=30))
+def test_newest_is_the_last_of_the_greatest_times_in_any_order(
+    given_rows: list[tuple[int, int]],
+) -> None:
+    table = TABLES[Kind.AMBIENT]
+    key, t_us = np.array(given_rows, dtype=np.int64).T
+    columns = [
+        {"t": t_us, "device_id": key, "status": np.arange(len(key))}.get(
+            column.name, np.zeros(len(key))
+        ).astype(NATIVE[column.sql])
+        for column in table.columns
+    ]
+    rows = Rows(table, tuple(columns), (None,) * len(columns)).newest()
+    wanted = {k: max((t, i) for i, (of, t) in enumerate(given_rows) if of == k) for k in set(key)}
+    status = [column.name for column in table.columns].index("status")
+    assert rows.key.tolist() == sorted(wanted)
+    assert list(zip(rows.t_us, rows.columns[status], strict=True)) == [
+        wanted[k] for k in sorted(wanted)
+    ]
 
 
 @pytest.mark.parametrize(
