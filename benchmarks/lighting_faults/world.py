@@ -7,11 +7,12 @@ lost reads, short silences, mains cuts, visits with the door open, cabinets fed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cloud.lighting import solar
+from cloud.lighting.curves import of_feeder
 from cloud.lighting.faults import (
     BREAKER_TRIPPED,
     DOOR_OPEN,
@@ -23,7 +24,7 @@ from cloud.lighting.faults import (
     Telemetry,
     sample_grid,
 )
-from cloud.lighting.power import PowerCurve
+from cloud.lighting.power import CurveSource, PowerCurve, learned
 from protocols.time import US_PER_S
 
 LAMPS = 40
@@ -37,25 +38,35 @@ DAY = 24 * HOUR
 FAULTS_PER_CABINET = 4
 """Faults a cabinet and month: far more than a real one has, so that recall can be counted."""
 
+MUTE_SHARE = 0.25
+"""Cabinets whose lamps tell no power: only the feeder knows what they draw."""
+
+LEARN_DAYS = 2
+
 START_US = 1_767_225_600 * US_PER_S + 12 * 3600 * US_PER_S
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, on which lamp (None: the cabinet), in which samples."""
+    """What is wrong, on which lamp (None: the cabinet), in which samples.
+
+    `unseen`: the lamp that is out where telemetry cannot tell which.
+    """
 
     kind: FaultKind
     lamp: int | None
     begin: int
     end: int
+    unseen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """Telemetry of one cabinet and the truth behind it."""
+    """Telemetry of one cabinet and the truth behind it; `curve` is what is known of its lamps."""
 
     seen: Telemetry
     faults: tuple[Fault, ...]
+    curve: PowerCurve = CURVE
 
 
 def month(seed: int) -> Month:
@@ -67,6 +78,9 @@ def month(seed: int) -> Month:
     night_only = bool(rng.random() < 0.3)
     target = _targets(rng, t_us, dark)
     faults = _drawn(rng, dark, night_only=night_only)
+    mute = bool(np.random.default_rng([seed, 1]).random() < MUTE_SHARE)
+    if mute:
+        faults = _as_seen_by_the_feeder(faults)
     power = _powers(rng, target, faults)
     silent = _silences(rng, power.shape) | _silenced(faults, power.shape)
     if night_only:
@@ -88,7 +102,40 @@ def month(seed: int) -> Month:
         night_only=night_only,
         own_use_w=OWN_USE_W,
     )
-    return Month(seen, tuple(faults))
+    if not mute:
+        return Month(seen, tuple(faults))
+    told = replace(seen, power_w=np.full(power.shape, np.nan))
+    return Month(told, tuple(faults), _learned(told))
+
+
+def _as_seen_by_the_feeder(faults: list[Fault]) -> list[Fault]:
+    """The same month where lamps tell no power: what only a lamp's power shows is a lamp out, and
+    the feeder cannot say which. One at a time: two are one alarm."""
+    found: list[Fault] = []
+    busy_until = 0
+    for fault in sorted(faults, key=lambda one: one.begin):
+        if fault.lamp is None or fault.kind is FaultKind.COMMUNICATION:
+            found.append(fault)
+        elif fault.begin >= max(busy_until, LEARN_DAYS * DAY):
+            end = fault.begin + 4 * DAY
+            out = FaultKind.LAMP_OUT_BY_FEEDER
+            found.append(Fault(out, None, fault.begin, end, unseen=fault.lamp))
+            busy_until = end + 2 * DAY
+    return found
+
+
+def _learned(seen: Telemetry) -> PowerCurve:
+    """The curve as the service learns it: from the feeder, over the days before the faults."""
+    days = slice(0, LEARN_DAYS * DAY)
+    first = replace(
+        seen,
+        target_pct=seen.target_pct[days],
+        heard=seen.heard[days],
+        failed=seen.failed[days],
+        feeder_w=seen.feeder_w[days],
+    )
+    level, watts = of_feeder(first)
+    return learned(level, watts, rated_w=RATED_W, source=CurveSource.FEEDER, lamps=LAMPS)
 
 
 def _targets(rng: np.random.Generator, t_us: Ints, dark: Flags) -> Floats:
@@ -107,7 +154,8 @@ def _drawn(rng: np.random.Generator, dark: Flags, *, night_only: bool) -> list[F
 
     A lamp that is fed by night only cannot burn by day.
     """
-    kinds = [k for k in FaultKind if not (night_only and k is FaultKind.DAY_BURNER)]
+    kinds = [k for k in FaultKind if k is not FaultKind.LAMP_OUT_BY_FEEDER]
+    kinds = [k for k in kinds if not (night_only and k is FaultKind.DAY_BURNER)]
     lamps = rng.permutation(np.arange(0, LAMPS - 16))
     found: list[Fault] = []
     cabinet_from = 2
@@ -158,6 +206,8 @@ def _obey(fault: Fault, output: Floats) -> None:
     match fault.kind:
         case FaultKind.LAMP_OUT:
             column[:] = 0.0
+        case FaultKind.LAMP_OUT_BY_FEEDER:
+            output[span, fault.unseen] = 0.0
         case FaultKind.DAY_BURNER:
             column[:] = np.where(column == 0, 100.0, column)
         case FaultKind.DIMMING:

@@ -13,7 +13,7 @@ import numpy as np
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from cloud.lighting import power, solar, store
+from cloud.lighting import solar, store
 from cloud.lighting.faults import (
     SAMPLE_S,
     Alarm,
@@ -79,18 +79,23 @@ async def faults(conn: AsyncConnection, *, only_open: bool, since: datetime) -> 
     ]
 
 
-async def _group(conn: AsyncConnection, record: GroupRecord, now_us: TimeUs) -> int:
+async def last_days(conn: AsyncConnection, record: GroupRecord, now_us: TimeUs) -> Telemetry | None:
+    """What a group and its cabinet told lately; None where no lamp was heard of."""
     until = to_datetime(now_us) - SETTLED
     since = until - LOOK_BACK
     span = {"since": since, "until": until, "step_s": SAMPLE_S}
     lamps = await _rows(conn, "lamp_samples", {**span, "devices": list(record.lamp_ids)})
     if not lamps:
-        return 0
+        return None
     cabinet = await _rows(conn, "cabinet_samples", {**span, "gateway_id": record.gateway_id})
-    seen = telemetry(record, lamps, cabinet, from_datetime(since), from_datetime(until))
-    curve = power.learned(
-        seen.target_pct.ravel(), seen.power_w.ravel(), rated_w=record.rated_power_w
-    )
+    return telemetry(record, lamps, cabinet, from_datetime(since), from_datetime(until))
+
+
+async def _group(conn: AsyncConnection, record: GroupRecord, now_us: TimeUs) -> int:
+    seen = await last_days(conn, record, now_us)
+    if seen is None:
+        return 0
+    curve = record.group.lamp
     alarms = await asyncio.to_thread(detect, seen, curve)
     still = await asyncio.to_thread(lasting_faults, seen, curve)
     async with conn.transaction():

@@ -6,6 +6,7 @@ visit with the door open is no alarm; a lamp that was just commanded is not judg
 | fault | sign |
 |---|---|
 | lamp_out | commanded on, below half of the expected power (or its own word) for 30 min |
+| lamp_out_by_feeder | lamps that tell no power: the feeder short of 60 % of one lamp for 45 min |
 | day_burner | commanded off, above 30 % of the rated power for 30 min |
 | cycling | three restarts within an hour under one command |
 | over_power, under_power | on two mornings: beyond the band, by the same share at every level |
@@ -24,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,15 +47,20 @@ LEVELS_PCT = ((80.0, 101.0), (60.0, 80.0), (5.0, 60.0))
 MIN_AT_LEVEL = 6
 """Samples that a level must have had to be spoken of: half an hour."""
 
+MIN_JUDGED = 0.6
+"""Share of the window of the feeder's shortage that must have been fit to judge."""
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+_Numbers = TypeVar("_Numbers", Floats, Ints)
 
 
 class FaultKind(StrEnum):
     """What is wrong; beside it the event of TALQ 2.7 where there is one."""
 
     LAMP_OUT = "lamp_out"  # lampFailure
+    LAMP_OUT_BY_FEEDER = "lamp_out_by_feeder"  # lampFailure of a lamp that is not known
     DAY_BURNER = "day_burner"  # lampUnexpectedOn
     CYCLING = "cycling"  # cyclingFailure
     DIMMING = "dimming_failure"  # dimmingFailure
@@ -65,13 +72,19 @@ class FaultKind(StrEnum):
     DOOR = "door"
 
 
-CABINET_KINDS = frozenset({FaultKind.CABLE, FaultKind.BREAKER, FaultKind.DOOR})
+CABINET_KINDS = frozenset(
+    {FaultKind.CABLE, FaultKind.BREAKER, FaultKind.DOOR, FaultKind.LAMP_OUT_BY_FEEDER}
+)
 """Alarms of the cabinet as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """How strong a sign must be; `patience` stretches or shortens how long it must last."""
+    """How strong a sign must be; `patience` stretches or shortens how long it must last.
+
+    `residual_share`: of one lamp's power that the feeder must be short of, and not less than
+    `residual_floor` of its load, beyond which a meter and a learned curve tell nothing.
+    """
 
     out_share: float = 0.5
     burner_share: float = 0.3
@@ -79,6 +92,8 @@ class Thresholds:
     band_w: float = 5.0
     restarts: int = 3
     load_lost: float = 0.3
+    residual_share: float = 0.6
+    residual_floor: float = 0.01
     patience: float = 1.0
 
     def samples(self, minutes: float) -> int:
@@ -150,7 +165,7 @@ def _signs(
     )
     told = np.isfinite(seen.power_w)
     power = np.where(told, seen.power_w, expected)
-    steady = told & _unchanged(seen.target_pct, 2)
+    steady = told & unchanged(seen.target_pct, 2)
     lit = steady & (seen.target_pct > 0)
     out = lit & (power < limits.out_share * expected)
     yield FaultKind.LAMP_OUT, lasting(out | (seen.failed & seen.heard), limits.samples(30))
@@ -160,6 +175,7 @@ def _signs(
     yield FaultKind.CYCLING, cycling
     yield from _power_signs(seen, curve, limits, lit & ~out, power / expected)
     yield from _supply_signs(seen, limits, expected)
+    yield FaultKind.LAMP_OUT_BY_FEEDER, _short_of_a_lamp(seen, limits, expected)
     yield FaultKind.DOOR, lasting((seen.status & DOOR_OPEN > 0)[:, None], limits.samples(30))
 
 
@@ -189,18 +205,19 @@ def _shares(seen: Telemetry, judged: Flags, share: Floats) -> tuple[Floats, Floa
     top, low = (np.full(share.shape, np.nan) for _ in range(2))
     for begin, end in LEVELS_PCT:
         here = judged & (seen.target_pct >= begin) & (seen.target_pct < end)
-        number = _of_last_day(here.astype(np.float64))
-        mean = _of_last_day(np.where(here, share, 0.0)) / np.maximum(number, 1)
+        number = _of_last(here.astype(np.float64), MEMORY)
+        mean = _of_last(np.where(here, share, 0.0), MEMORY) / np.maximum(number, 1)
         enough = number >= MIN_AT_LEVEL
         low = np.where(enough & np.isfinite(top), mean, low)
         top = np.where(enough & np.isnan(top), mean, top)
     return top, low
 
 
-def _of_last_day(values: Floats) -> Floats:
+def _of_last(values: _Numbers, samples: int) -> _Numbers:
+    """Sum over the last `samples` samples, along the first axis."""
     total = np.cumsum(values, axis=0)
     before = np.zeros_like(total)
-    before[MEMORY:] = total[:-MEMORY]
+    before[samples:] = total[:-samples] if samples < len(total) else total[:0]
     return total - before
 
 
@@ -217,7 +234,7 @@ def _supply_signs(
     )
     good_voltage: Flags = np.logical_and(seen.voltage_v > 200, seen.voltage_v < 260)
     lit: Flags = np.any(seen.target_pct > 0, axis=1)
-    lit = lit & np.all(_unchanged(seen.target_pct, 2), axis=1)
+    lit = lit & np.all(unchanged(seen.target_pct, 2), axis=1)
     quiet = lasting(~heard, limits.samples(30))
     together = _neighbours(quiet)
     lost = lit & good_voltage & (short_w > limits.load_lost * load_w)
@@ -232,6 +249,37 @@ def _supply_signs(
     settled = ~together | (_since(shown_well) + limits.samples(45) <= _since(heard))
     silent = lasting(~heard & fed, limits.samples(60)) & settled & (_since(cable) > MEMORY)
     yield FaultKind.COMMUNICATION, silent
+
+
+def _short_of_a_lamp(seen: Telemetry, limits: Thresholds, expected: Floats) -> Flags:
+    """Where the feeder has been short of a lamp among those that never tell their power.
+
+    Which one is not known, so it is an alarm of the cabinet. Lamps that said themselves that they
+    failed are not missed a second time; what is missing with a whole cable is not a lamp.
+    """
+    mute: Flags = np.all(~np.isfinite(seen.power_w), axis=0)
+    if not mute.any():
+        return np.zeros((len(expected), 1), dtype=np.bool_)
+    told = np.where(np.isfinite(seen.power_w), seen.power_w, expected)
+    load_w = np.where(seen.failed, STANDBY_W, told).sum(axis=1)
+    lamp_w = expected[:, mute].mean(axis=1)
+    short_w = load_w + seen.own_use_w - seen.feeder_w
+    judged: Flags = np.all(unchanged(seen.target_pct, 2), axis=1)
+    lit: Flags = np.any(seen.target_pct[:, mute] > 0, axis=1)
+    good_voltage: Flags = np.logical_and(seen.voltage_v > 200, seen.voltage_v < 260)
+    judged &= lit & good_voltage
+    judged &= np.isfinite(short_w)
+    judged &= ~np.any(lasting(~seen.heard, limits.samples(15)), axis=1)
+    judged &= np.logical_and(
+        seen.status & BREAKER_TRIPPED == 0, short_w < limits.load_lost * load_w
+    )
+    window = limits.samples(45)
+    number = _of_last(judged.astype(np.float64), window)
+    wanted_w = np.maximum(limits.residual_share * lamp_w, limits.residual_floor * load_w)
+    share = np.where(judged, short_w, 0.0) / np.maximum(wanted_w, STANDBY_W)
+    mean = _of_last(share, window) / np.maximum(number, 1)
+    found: Flags = judged & (number >= MIN_JUDGED * window) & (mean > 1)
+    return found[:, None]
 
 
 def lasting(sign: Flags, samples: int) -> Flags:
@@ -249,7 +297,7 @@ def _begins(sign: Flags) -> Flags:
     return first
 
 
-def _unchanged(target_pct: Floats, samples: int) -> Flags:
+def unchanged(target_pct: Floats, samples: int) -> Flags:
     """Where the level commanded is that of the last `samples` samples."""
     same = np.zeros(target_pct.shape, dtype=np.bool_)
     same[1:] = target_pct[1:] == target_pct[:-1]
@@ -260,11 +308,7 @@ def _restarts(lit: Flags, on: Flags) -> Ints:
     """How often within the last hour each lamp came on again under one command."""
     again = np.zeros(lit.shape, dtype=np.int64)
     again[1:] = lit[1:] & lit[:-1] & on[1:] & ~on[:-1]
-    total = np.cumsum(again, axis=0)
-    before = np.zeros_like(total)
-    hour = 3600 // SAMPLE_S
-    before[hour:] = total[:-hour]
-    return total - before
+    return _of_last(again, 3600 // SAMPLE_S)
 
 
 def _since(sign: Flags) -> Ints:

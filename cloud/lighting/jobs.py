@@ -6,7 +6,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from cloud.jobs.publisher import PlanPublisher
 from cloud.jobs.scheduler import Job
-from cloud.lighting import acknowledged, fault_watch, orders, service, store
+from cloud.lighting import acknowledged, curves, fault_watch, orders, service, store
 from cloud.lighting.forecaster import Forecaster, raise_by_live_counts
 from cloud.lighting.signing import PlanSigner
 from protocols.time import US_PER_S, Clock, to_datetime
@@ -69,6 +69,10 @@ def jobs(
         async with pool.connection() as conn:
             return f"noticed:{await fault_watch.watch(conn, clock.now_us())}"
 
+    async def learn_curves() -> str:
+        async with pool.connection() as conn:
+            return f"learned:{await curves.learn_curves(conn, clock.now_us())}"
+
     async def publish() -> str:
         async with pool.connection() as conn:
             kept = await acknowledged.keep(conn, publisher.heard())
@@ -84,6 +88,7 @@ def jobs(
         Job("lighting-decide", DECIDE_EVERY_S, decide, timeout_s=1_800.0),
         Job("lighting-live", LIVE_EVERY_S, raise_live),
         Job("lighting-faults", FAULTS_EVERY_S, watch),
+        Job("lighting-curves", DAY_S, learn_curves),
         Job("lighting-changes", min(CHANGES_EVERY_S, plan_interval_s), plan_changes),
         Job("lighting-publish", min(PUBLISH_EVERY_S, plan_interval_s), publish),
         Job("lighting-forget", DAY_S, forget),

@@ -156,6 +156,9 @@ class ExplanationForm(BaseModel):
     source: str | None = Field(description="What the bound or the decision rests on")
     reference: str | None = Field(description="The council's decision, where one rules")
     expected_w: float
+    expected_interval_w: float | None = Field(
+        description="Half width of its 90 % interval; null: the lamps' power is declared"
+    )
     baseline_w: float = Field(description="The declared old park would take so much")
     sentence: str
 

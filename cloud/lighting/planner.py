@@ -35,7 +35,8 @@ class Explained:
 
     `rule`: day, extinction, event, class (the traffic's), optimiser (held above the class, because
     the dip would be too short, too costly or one change too many). `lower`: classes below the
-    normal one of the light that is given.
+    normal one of the light that is given. `expected_interval_w`: half width of the 90 % interval of
+    the expected power, None where the lamps' curve is declared and not learned.
     """
 
     from_us: TimeUs
@@ -49,6 +50,7 @@ class Explained:
     source: str | None = None
     reference: str | None = None
     expected_w: float = 0.0
+    expected_interval_w: float | None = None
     baseline_w: float = 0.0
 
 
@@ -262,10 +264,16 @@ def _explained(
                 source=str(demand.source),
                 reference=event.rule.reference if event else None,
                 expected_w=round(len(group.devices) * group.lamp.watts(level), 1),
+                expected_interval_w=_interval_w(group),
                 baseline_w=round(group.baseline_w, 1),
             )
         )
     return found
+
+
+def _interval_w(group: Group) -> float | None:
+    """Of all lamps together, while they shine; None for a declared curve."""
+    return round(group.lamp.interval_of(len(group.devices)), 1) if group.lamp.readings else None
 
 
 def _built(one: Wanted, valid: Validity, ruled: Ruling, lit: Sequence[Explained]) -> Planned:

@@ -7,6 +7,7 @@ is largely linear in light between the least and the full level).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,14 @@ Z_90 = 1.645
 Floats = npt.NDArray[np.float64]
 
 
+class CurveSource(StrEnum):
+    """Where a curve comes from."""
+
+    DECLARED = "declared"
+    LAMPS = "lamps"  # readings of the lamps themselves
+    FEEDER = "feeder"  # the feeder that serves one group, divided by its lamps
+
+
 @dataclass(frozen=True, slots=True)
 class PowerCurve:
     """One lamp: `idle_w` is the line at level 0, `full_w` at 100 %.
@@ -36,12 +45,17 @@ class PowerCurve:
     full_w: float
     interval_w: float = 0.0
     readings: int = 0
+    source: CurveSource = CurveSource.DECLARED
 
     def watts(self, level_pct: float) -> float:
         """Expected power at a level; off is standby."""
         if level_pct <= 0:
             return STANDBY_W
         return self.idle_w + (self.full_w - self.idle_w) * level_pct / 100
+
+    def interval_of(self, lamps: int) -> float:
+        """Half width of the 90 % interval of so many lamps together: they err independently."""
+        return float(self.interval_w * np.sqrt(lamps))
 
 
 DEFAULT_LAMP = PowerCurve(IDLE_SHARE * 60.0, 60.0)
@@ -53,12 +67,20 @@ def declared(rated_w: float) -> PowerCurve:
     return PowerCurve(IDLE_SHARE * rated_w, rated_w)
 
 
-def learned(level_pct: Floats, power_w: Floats, *, rated_w: float) -> PowerCurve:
+def learned(
+    level_pct: Floats,
+    power_w: Floats,
+    *,
+    rated_w: float,
+    source: CurveSource = CurveSource.LAMPS,
+    lamps: int = 1,
+) -> PowerCurve:
     """Least squares through the readings of shining lamps; the declared curve where they say too
     little, or say that power falls with light.
 
     Readings further than 30 % of the rated power from the line are left out once: dead lamps and
-    fades are not what a lamp of the model draws.
+    fades are not what a lamp of the model draws. `lamps`: how many share each reading; one alone
+    strays by the root of it more.
     """
     lit = (level_pct > 0) & np.isfinite(power_w)
     level, power = level_pct[lit], power_w[lit]
@@ -72,4 +94,5 @@ def learned(level_pct: Floats, power_w: Floats, *, rated_w: float) -> PowerCurve
     if slope <= 0 or idle < 0:
         return declared(rated_w)
     deviation = float(np.sqrt(np.mean((power - design @ (idle, slope)) ** 2)))
-    return PowerCurve(float(idle), float(idle + slope), Z_90 * deviation, len(level))
+    one_w = Z_90 * deviation * float(np.sqrt(lamps))
+    return PowerCurve(float(idle), float(idle + slope), one_w, len(level), source)

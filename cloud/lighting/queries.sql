@@ -285,6 +285,21 @@ from (select r.t, r.power_w / count(*) over (partition by r.device_id, date_bin(
       where d.gateway_id = %(gateway_id)s and r.t >= %(since)s and r.t < %(until)s) x
 group by at;
 
+-- name: curves
+select t.slug as territory, c.model, c.source, c.idle_w, c.full_w, c.interval_w, c.readings
+from lighting_curve c join territory t using (territory_id);
+
+-- name: put_curve
+insert into lighting_curve (territory_id, model, source, idle_w, full_w, interval_w, readings,
+                            learned_at)
+select territory_id, %(model)s, %(source)s, %(idle_w)s, %(full_w)s, %(interval_w)s, %(readings)s,
+       %(now)s
+from territory where slug = %(territory)s
+on conflict (territory_id, model) do update
+    set source = excluded.source, idle_w = excluded.idle_w, full_w = excluded.full_w,
+        interval_w = excluded.interval_w, readings = excluded.readings,
+        learned_at = excluded.learned_at;
+
 -- name: notice_fault
 insert into lighting_fault (group_id, device_id, kind, noticed_at)
 values (%(group_id)s, %(device_id)s, %(kind)s, %(noticed_at)s)

@@ -25,6 +25,7 @@ from cloud.lighting.verification import (
     needed,
     old_park_kwh,
     power_density_indicator,
+    power_error,
     practice_level,
     saving,
 )
@@ -200,7 +201,14 @@ def _savings(
     for baseline, name, level_of in _led_baselines(record, counts, static):
         own = [led_kwh(record.group, [night], level_of) for night in metered]
         found.append(
-            saving(baseline, name, baseline_kwh=sum(own), nights=metered, baseline_of_night_kwh=own)
+            saving(
+                baseline,
+                name,
+                baseline_kwh=sum(own),
+                nights=metered,
+                baseline_of_night_kwh=own,
+                power_share=power_error(record.group),
+            )
         )
     return [one for one in found if one is not None]
 

@@ -13,6 +13,7 @@ from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
 from cloud.api.problems import Problem, openapi_responses
 from cloud.lighting import store
+from cloud.lighting.power import PowerCurve
 from cloud.lighting.report import GroupReport, evenings, group_report
 from cloud.lighting.verification import DECLARED_SHARE, METER_SHARE, LightGiven, Saving
 
@@ -47,6 +48,16 @@ class LightForm(BaseModel):
     not_counted_h: float = Field(description="Dark hours without a count to judge by")
 
 
+class CurveForm(BaseModel):
+    """Power of one lamp over its level: what the LED baselines are computed with."""
+
+    source: str = Field(description="declared, or learned from lamps or from the feeder")
+    idle_w: float = Field(description="The line at level 0")
+    full_w: float
+    interval_w: float | None = Field(description="Half width at 90 % of one lamp; null: declared")
+    readings: int
+
+
 class GroupReportForm(BaseModel):
     """One lighting group."""
 
@@ -59,6 +70,7 @@ class GroupReportForm(BaseModel):
     nights_left_out: int = Field(description="Metered for less than 90 % of their dark time")
     dark_h: float
     measured_kwh: float = Field(description="Standby by day included")
+    power_curve: CurveForm
     dead_lamp_h: float = Field(description="Taken out of every baseline: a dead lamp saves nothing")
     savings: list[SavingForm]
     led_share_pct: float = Field(description="1 - B1/B0")
@@ -136,6 +148,7 @@ def _group(one: GroupReport, eur: float | None, gco2: float | None) -> dict[str,
         "nights_left_out": one.nights_left_out,
         "dark_h": round(one.dark_h, 2),
         "measured_kwh": round(one.measured_kwh, 2),
+        "power_curve": _curve(one.record.group.lamp),
         "dead_lamp_h": round(one.dead_lamp_h, 2),
         "savings": [_saving(saved, eur, gco2) for saved in one.savings],
         "led_share_pct": round(one.led_share_pct, 1),
@@ -145,6 +158,16 @@ def _group(one: GroupReport, eur: float | None, gco2: float | None) -> dict[str,
         "pdi_w_lx_m2": _rounded(one.pdi_w_lx_m2, 4),
         "installed_lm_m2": _rounded(one.installed_lm_m2, 1),
         "limit_lm_m2": one.limit_lm_m2,
+    }
+
+
+def _curve(curve: PowerCurve) -> dict[str, Any]:
+    return {
+        "source": curve.source.value,
+        "idle_w": round(curve.idle_w, 2),
+        "full_w": round(curve.full_w, 2),
+        "interval_w": round(curve.interval_w, 2) if curve.readings else None,
+        "readings": curve.readings,
     }
 
 

@@ -17,7 +17,7 @@ from cloud.lighting import orders
 from cloud.lighting.energy import Baseline, CounterSpan, Meter
 from cloud.lighting.model import DEFAULT_FACTORS, Group, Place
 from cloud.lighting.norm import DEFAULT, Norm, load
-from cloud.lighting.power import declared
+from cloud.lighting.power import CurveSource, PowerCurve, declared
 from cloud.lighting.segment import Segment, requirements
 from cloud.lighting.traffic import HourCount
 from cloud.storage import queries
@@ -52,6 +52,12 @@ class GroupRecord:
     feeder_ids: tuple[int, ...]
     """The feeder meters that measure this group and nothing else; empty where there are none."""
     segment: Segment | None = None
+
+    @property
+    def lamp_model(self) -> str:
+        """What lamps with one curve of power are called: the model, else the rated power."""
+        declared_model = self.segment.lamp_model if self.segment else None
+        return declared_model or f"{self.rated_power_w:g} W"
 
     @property
     def norm(self) -> Norm:
@@ -95,8 +101,48 @@ class IssuedPlan:
 async def groups(conn: AsyncConnection) -> list[GroupRecord]:
     """All lighting groups with what is known of their roads, by territory and name."""
     segments = await orders.segments(conn)
-    rows = await _rows(conn, "groups", {})
-    return [_group_record(row, segments.get(row["group_id"])) for row in rows]
+    curves = await _curves(conn)
+    records = [
+        _group_record(row, segments.get(row["group_id"])) for row in await _rows(conn, "groups", {})
+    ]
+    return [_with_curve(record, curves) for record in records]
+
+
+async def put_curve(
+    conn: AsyncConnection, territory: str, model: str, curve: PowerCurve, *, now: datetime
+) -> None:
+    """Keep what the lamps of a model were learned to draw."""
+    values = {
+        "territory": territory,
+        "model": model,
+        "source": curve.source.value,
+        "idle_w": curve.idle_w,
+        "full_w": curve.full_w,
+        "interval_w": curve.interval_w,
+        "readings": curve.readings,
+        "now": now,
+    }
+    await conn.execute(SQL["put_curve"], values)
+
+
+async def _curves(conn: AsyncConnection) -> dict[tuple[str, str], PowerCurve]:
+    """Learned curves by territory and model."""
+    return {
+        (row["territory"], row["model"]): PowerCurve(
+            row["idle_w"],
+            row["full_w"],
+            row["interval_w"],
+            row["readings"],
+            CurveSource(row["source"]),
+        )
+        for row in await _rows(conn, "curves", {})
+    }
+
+
+def _with_curve(record: GroupRecord, curves: Mapping[tuple[str, str], PowerCurve]) -> GroupRecord:
+    """The learned curve of its lamps where there is one; the declared one until then."""
+    curve = curves.get((record.territory, record.lamp_model))
+    return record if curve is None else replace(record, group=replace(record.group, lamp=curve))
 
 
 async def hour_counts(

@@ -113,9 +113,10 @@ def saving(
     baseline_kwh: float,
     nights: Sequence[MeteredNight],
     baseline_of_night_kwh: Sequence[float],
+    power_share: float = DECLARED_SHARE,
 ) -> Saving | None:
-    """Measured against a baseline; the interval holds the meter's error, the declared power's, and
-    what nights differ by."""
+    """Measured against a baseline; the interval holds the meter's error, that of the baseline's
+    power (`power_share`: half width at 90 %), and what nights differ by."""
     if baseline_kwh <= 0 or not nights:
         return None
     measured_kwh = sum(night.energy_wh for night in nights) / 1000
@@ -126,7 +127,7 @@ def saving(
         if own > 0
     ]
     spread = Z_90 * pstdev(ratios) / math.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
-    half = math.hypot(ratio * METER_SHARE, ratio * DECLARED_SHARE, spread)
+    half = math.hypot(ratio * METER_SHARE, ratio * power_share, spread)
     return Saving(
         baseline=baseline,
         name=name,
@@ -136,6 +137,15 @@ def saving(
         low_pct=100 * (1 - ratio - half),
         high_pct=100 * (1 - ratio + half),
     )
+
+
+def power_error(group: Group) -> float:
+    """Half width of the 90 % interval of the LED baselines' power, as a share: of the learned curve
+    and the meter it was learned with, else what is assumed of a declared power."""
+    if not group.lamp.readings:
+        return DECLARED_SHARE
+    lamps = max(len(group.devices), 1)
+    return math.hypot(METER_SHARE, group.lamp.interval_of(lamps) / (lamps * group.lamp.full_w))
 
 
 def light_given(

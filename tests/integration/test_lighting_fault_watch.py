@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from cloud.keys.model import Scope
-from cloud.lighting import fault_watch
+from cloud.lighting import fault_watch, service, store
+from cloud.lighting.curves import learn_curves
 from protocols.time import from_datetime
 from tests.integration.seeded_territory import LAMPS, lamp_rows, seed
 from tests.integration.test_lighting_routes import client
@@ -65,6 +66,30 @@ async def test_a_repaired_lamp_is_cleared_after_a_day(migrated_database_url: str
         every = (await reader.get(FAULTS, params={"open": False})).json()["items"]
     assert lasting == []
     assert every[0]["cleared_at"] is not None
+
+
+async def test_what_lamps_draw_is_learned_and_shown_with_its_interval(
+    migrated_database_url: str,
+) -> None:
+    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
+        fill(conn, dead_from=MORNING, dead_until=MORNING)
+    async with await psycopg.AsyncConnection.connect(
+        migrated_database_url, autocommit=True
+    ) as conn_:
+        assert await learn_curves(conn_, from_datetime(MORNING)) == 1
+        assert await learn_curves(conn_, from_datetime(MORNING)) == 1
+        centre, gare = await store.groups(conn_)
+        made = await service.make_plan(conn_, [centre], from_datetime(MORNING))
+    assert (centre.lamp_model, centre.group.lamp.source.value) == ("45 W", "lamps")
+    assert centre.group.lamp.full_w == pytest.approx(45.0)
+    assert centre.group.lamp.idle_w == pytest.approx(3.15)
+    assert gare.group.lamp == centre.group.lamp  # lamps of one model and territory
+    lit = next(run for run in made.why[centre.group_id] if run.level_pct > 0)
+    assert lit.expected_interval_w is not None
+    async with client(migrated_database_url, Scope.READ) as reader:
+        report = (await reader.get("/api/v1/lighting/report")).json()
+    told = report["groups"][0]["power_curve"]
+    assert (told["source"], told["full_w"], told["interval_w"]) == ("lamps", 45.0, 0.0)
 
 
 @pytest.mark.parametrize("minutes", [0, 60])

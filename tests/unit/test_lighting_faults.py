@@ -167,6 +167,57 @@ def test_a_lamp_without_a_power_meter_is_believed_when_it_says_that_it_failed() 
     assert lasting_faults(seen, CURVE) == {(FaultKind.LAMP_OUT, 3)}
 
 
+def without_power(change: Change | None = None) -> Telemetry:
+    """Healthy lamps that never tell their power; `change` may bend what the feeder saw."""
+    seen = healthy()
+    if change is not None:
+        change(seen)
+    return replace(seen, power_w=np.full(seen.power_w.shape, np.nan))
+
+
+def one_dark(seen: Telemetry) -> None:
+    seen.feeder_w[20 * HOUR :] -= seen.power_w[20 * HOUR :, 3] - STANDBY_W
+
+
+def one_that_says_so(seen: Telemetry) -> None:
+    one_dark(seen)
+    seen.failed[20 * HOUR :, 3] = True
+
+
+def short_dip(seen: Telemetry) -> None:
+    seen.feeder_w[20 * HOUR : 20 * HOUR + 4] -= 60.0
+
+
+def half_a_lamp(seen: Telemetry) -> None:
+    seen.feeder_w[20 * HOUR :] -= 0.5 * seen.power_w[20 * HOUR :, 3]
+
+
+def test_the_feeder_misses_a_lamp_that_tells_nothing() -> None:
+    found = detect(without_power(one_dark), CURVE)
+    assert kinds(found) == {(FaultKind.LAMP_OUT_BY_FEEDER, None)}
+    assert found[0].t_us - T_US[20 * HOUR] <= 3600 * US_PER_S
+    assert lasting_faults(without_power(one_dark), CURVE) == kinds(found)
+
+
+@pytest.mark.parametrize("change", [None, short_dip, half_a_lamp, mains_cut])
+def test_a_feeder_that_is_not_short_of_a_lamp_for_long_raises_no_alarm(
+    change: Change | None,
+) -> None:
+    assert detect(without_power(change), CURVE) == []
+
+
+def test_a_lamp_that_said_itself_that_it_failed_is_not_missed_twice() -> None:
+    assert kinds(detect(without_power(one_that_says_so), CURVE)) == {(FaultKind.LAMP_OUT, 3)}
+
+
+def test_a_cable_is_no_lamp() -> None:
+    def stolen_dark(seen: Telemetry) -> None:
+        seen.feeder_w[20 * HOUR :] -= seen.power_w[20 * HOUR :, 5:].sum(axis=1)
+        seen.heard[20 * HOUR :, 5:] = False
+
+    assert kinds(detect(without_power(stolen_dark), CURVE)) == {(FaultKind.CABLE, None)}
+
+
 def test_a_fault_that_was_repaired_more_than_a_day_ago_does_not_last() -> None:
     seen = healthy()
     seen.power_w[20 * HOUR : 22 * HOUR, 3] = STANDBY_W
@@ -188,8 +239,10 @@ def test_a_sign_lasts_only_without_a_gap() -> None:
 
 
 def test_the_evaluation_finds_what_the_simulated_months_hold() -> None:
-    figures = measure(cabinets=4, seed=7)
+    figures = measure(cabinets=4, seed=8)
     assert figures["faults"] >= 8
+    assert figures["faults.lamp_out_by_feeder"] >= 1
+    assert "roc_recall.0.5.lamp_out_by_feeder" in figures
     assert figures["recall"] == 1.0
     assert figures["false_alarms_per_1000_lamp_months"] == 0.0
     assert figures["roc_recall.2"] < 1.0

@@ -157,6 +157,13 @@ def test_the_page_names_the_baseline_beside_every_figure() -> None:
         "name": "Rue Haute",
         "lamps": 2,
         "meter": "feeder",
+        "power_curve": {
+            "source": "feeder",
+            "idle_w": 4.2,
+            "full_w": 58.7,
+            "interval_w": 1.9,
+            "readings": 600,
+        },
         "nights": 7,
         "nights_left_out": 0,
         "dark_h": 98.0,
