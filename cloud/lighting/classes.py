@@ -20,6 +20,10 @@ UNKNOWN = -1
 # normal class, from 15 % on one lower, else two lower. To be checked against a bought copy.
 THRESHOLDS = (0.45, 0.15)
 
+TAUGHT = (0.12, 0.19, 0.36, 0.55)
+"""Shares of the capacity beside the thresholds, whose being reached teaches a model as well: what
+the count of an hour is spread like does not change within a few per cent."""
+
 # EN 13201-2:2015, M3 / M4 / M5: 1.0, 0.75, 0.50 cd/m2. To be checked against a bought copy.
 LIGHT = (1.0, 0.75, 0.50)
 

@@ -1,7 +1,12 @@
-"""The chance that the next count reaches a threshold: one boosted model for all detectors.
+"""The chance that the next count reaches a threshold: boosted models for all detectors.
 
 The threshold is itself an input: levels enter as their distance to it, so both class thresholds of
-all detectors teach the same trees. Histogram gradient boosting of scikit-learn, log loss.
+all detectors teach the same trees, and so do other shares of the capacity near them (`TAUGHT`), as
+far as there is room: where detectors are few, they are most of what there is to learn from.
+
+Histogram gradient boosting of scikit-learn, log loss. Four models, each of which has not seen a
+quarter of the year: what one says of its own quarter calibrates the price, and the mean of their
+logits is what is decided by afterwards. No model is fitted for one of the two alone.
 """
 
 from __future__ import annotations
@@ -14,15 +19,16 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cloud.lighting.classes import THRESHOLDS, Flags, Floats
+from cloud.lighting.classes import TAUGHT, THRESHOLDS, Flags, Floats
 from cloud.lighting.predictors import Floats32, Predictors
 
-MAX_ROWS = 400_000
+MAX_ROWS = 260_000
 """A fit never sees more rows: with many detectors a seeded sample of them, so minutes stay few."""
 
-ROUNDS = 250
+ROUNDS = 300
 FOLDS = 4
 BLOCK_WEEKS = 3
+TINY = 1e-7
 """Cross-validation leaves out every fourth block of three weeks: neighbours in time go together."""
 
 
@@ -43,40 +49,57 @@ class Chances:
 def fit(known: Predictors, counts: Floats, use: Flags, *, seed: int) -> Classifier:
     """Fit on the (dark hour, detector) pairs of `use`; counts (dark hours, detectors)."""
     rng = np.random.default_rng(seed)
-    share = min(1.0, MAX_ROWS / max(int(use.sum()) * len(THRESHOLDS), 1))
+    own = max(int(use.sum()) * len(THRESHOLDS), 1)
+    beside = own // len(THRESHOLDS) * len(TAUGHT)
+    share = min(1.0, MAX_ROWS / own)
+    rest = min(1.0, max(MAX_ROWS - own, 0) / max(beside, 1))
     inputs: list[Floats32] = []
     reached: list[Flags] = []
-    for threshold in THRESHOLDS:
-        chosen = use & (rng.random(use.shape) < share)
+    for threshold, kept in [*((t, share) for t in THRESHOLDS), *((t, rest) for t in TAUGHT)]:
+        chosen = use & (rng.random(use.shape) < kept)
         inputs.append(_inputs(known, threshold, chosen))
         reached.append((counts >= threshold * known.capacity)[chosen])
     return _boosted(np.concatenate(inputs), np.concatenate(reached), seed)
 
 
-def chances(model: Classifier, known: Predictors, where: Flags) -> Chances:
-    """Chances for the pairs of `where`, NaN elsewhere."""
+def chances(models: Sequence[Classifier], known: Predictors, where: Flags) -> Chances:
+    """Chances for the pairs of `where`, NaN elsewhere: the mean of the models' logits."""
     normal, lower = (np.full(where.shape, np.nan) for _ in THRESHOLDS)
     if where.any():
         for result, threshold in zip((normal, lower), THRESHOLDS, strict=True):
+            inputs = _inputs(known, threshold, where)
             with _one_core():
-                result[where] = model.predict_proba(_inputs(known, threshold, where))[:, 1]
+                told = [model.predict_proba(inputs)[:, 1] for model in models]
+            result[where] = _mean_chance(told)
     return Chances(normal, lower)
 
 
-def cross_validated(
+def _mean_chance(told: Sequence[Floats]) -> Floats:
+    kept = np.clip(np.stack(told), TINY, 1 - TINY)
+    logit = np.log(kept / (1 - kept)).mean(axis=0)
+    mean: Floats = 1 / (1 + np.exp(-logit))
+    return mean
+
+
+def cross_fitted(
     known: Predictors, counts: Floats, use: Flags, *, hours: npt.NDArray[np.int64], seed: int
-) -> Chances:
-    """Chances for the pairs of `use`, each from a model that has not seen its block of weeks.
+) -> tuple[tuple[Classifier, ...], Chances]:
+    """Models that each leave out their blocks of weeks, and the chances for the pairs of `use`,
+    each from the model that has not seen its block.
 
     `hours`: number of the hour of each row, for the blocks.
     """
     fold = (hours // (24 * 7 * BLOCK_WEEKS)) % FOLDS
+    models: list[Classifier] = []
     parts = []
     for left_out in range(FOLDS):
         out = use & (fold == left_out)[:, None]
-        model = fit(known, counts, use & ~out, seed=seed)
-        parts.append(chances(model, known, out))
-    return Chances(_merged([p.normal for p in parts]), _merged([p.lower for p in parts]))
+        taught = use & ~out
+        model = fit(known, counts, taught if taught.any() else use, seed=seed + left_out)
+        models.append(model)
+        parts.append(chances([model], known, out))
+    unseen = Chances(_merged([p.normal for p in parts]), _merged([p.lower for p in parts]))
+    return tuple(models), unseen
 
 
 def _merged(parts: Sequence[Floats]) -> Floats:
@@ -107,9 +130,9 @@ def _boosted(inputs: Floats32, reached: Flags, seed: int) -> Classifier:
         max_iter=ROUNDS,
         learning_rate=0.045,
         max_leaf_nodes=24,
-        min_samples_leaf=60,
+        min_samples_leaf=150,
         l2_regularization=5.0,
-        max_features=0.5,
+        max_features=0.3,
         early_stopping=False,
         random_state=seed,
     )
