@@ -1,7 +1,8 @@
 """How far the class of a group may fall in a slot, and who says so.
 
-Three voices, in this order: a live count (raises at once, and only raises), the learned model's
-decision for the hour, the upper bound from the past weeks. Nothing known is the normal class.
+Three voices, in this order: a live count or the weather (raise at once, and only raise), the
+learned model's decision for the hour, the upper bound from the past weeks. Nothing known is the
+normal class.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class DecidedBy(StrEnum):
     NIGHT_AHEAD = "model_night_ahead"
     HOUR_AHEAD = "model_hour_ahead"
     LIVE = "live_count"
+    WEATHER = "weather"
+    WEATHER_MISSING = "weather_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class LiveRaise:
-    """At most `lower` classes below the normal one: more than was expected has been counted."""
+    """At most `lower` classes below the normal one: more than was expected has been counted, or the
+    weather asks for it (`by`; `bound_per_h` is the count's)."""
 
     from_us: TimeUs
     until_us: TimeUs
     lower: int
-    bound_per_h: float
+    bound_per_h: float | None
+    by: DecidedBy = DecidedBy.LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class Demands:
             demand = self._by_hour[hour_us] = self._expected(hour_us)
         for live in self.raises:
             if live.from_us <= t_us < live.until_us and live.lower < demand.allowed:
-                demand = Demand(live.lower, live.lower, live.bound_per_h, DecidedBy.LIVE)
+                demand = Demand(live.lower, live.lower, live.bound_per_h, live.by)
         return demand
 
     def _expected(self, hour_us: int) -> Demand:

@@ -21,6 +21,8 @@ _SOURCES: Mapping[str, Mapping[str, str]] = {
         "model_night_ahead": "la prévision de la nuit",
         "model_hour_ahead": "la prévision de l'heure",
         "live_count": "le comptage en direct",
+        "weather": "la météo (chaussée mouillée, pluie ou brouillard)",
+        "weather_missing": "l'absence de météo",
         "event": "un événement",
     },
     "en": {
@@ -32,6 +34,8 @@ _SOURCES: Mapping[str, Mapping[str, str]] = {
         "model_night_ahead": "the forecast for the night",
         "model_hour_ahead": "the forecast for the hour",
         "live_count": "the live count",
+        "weather": "the weather (wet road, rain or fog)",
+        "weather_missing": "the lack of weather",
         "event": "an event",
     },
     "de": {
@@ -43,6 +47,8 @@ _SOURCES: Mapping[str, Mapping[str, str]] = {
         "model_night_ahead": "die Vorhersage für die Nacht",
         "model_hour_ahead": "die Vorhersage für die Stunde",
         "live_count": "die laufende Zählung",
+        "weather": "das Wetter (nasse Fahrbahn, Regen oder Nebel)",
+        "weather_missing": "fehlendes Wetter",
         "event": "eine Veranstaltung",
     },
 }

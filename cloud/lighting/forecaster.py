@@ -13,16 +13,16 @@ from psycopg import AsyncConnection
 
 from cloud.lighting import forecast, orders, store
 from cloud.lighting.classes import THRESHOLDS
-from cloud.lighting.demand import LiveRaise
+from cloud.lighting.demand import DecidedBy, LiveRaise
 from cloud.lighting.forecast import MAX_WEEKS, Counted, Record
 from cloud.lighting.history import Where
 from cloud.lighting.holidays import country_of_zone
 from cloud.lighting.policy import Learnt
 from cloud.lighting.predictors import Ahead
-from cloud.lighting.slots import SLOT_US
+from cloud.lighting.raising import raised, raising
 from cloud.lighting.store import GroupRecord
-from cloud.lighting.verification import class_given, needed
-from protocols.plan import Plan, level_at
+from cloud.lighting.verification import needed
+from protocols.plan import Plan
 from protocols.time import US_PER_S, TimeUs, to_datetime
 
 log = logging.getLogger("eclor.lighting")
@@ -31,9 +31,6 @@ LEARN_EVERY_US = 30 * 86_400 * US_PER_S
 LIVE_S = 900
 MIN_LIVE_S = 600
 """Less of the last quarter of an hour than this says nothing about it."""
-
-RAISE_SLOTS = 2
-"""A raise lasts to the end of the slot after the present one; the next count may prolong it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ async def raise_by_live_counts(conn: AsyncConnection, now_us: TimeUs) -> int:
         since=until - timedelta(seconds=LIVE_S),
         until=until,
     )
-    raised = 0
+    number = 0
     for record in records:
         vehicles, covered_s = live.get(record.counter_device_id or 0, (0, 0))
         if covered_s < MIN_LIVE_S or record.group.capacity_per_h is None:
@@ -118,28 +115,19 @@ async def raise_by_live_counts(conn: AsyncConnection, now_us: TimeUs) -> int:
         found = wanted_raise(record, issued.plan if issued else None, vehicles, covered_s, now_us)
         if found is not None:
             await orders.put_raise(conn, record.group_id, found, now=until)
-            raised += 1
-    return raised
+            number += 1
+    return number
 
 
 def wanted_raise(
     record: GroupRecord, plan: Plan | None, vehicles: int, covered_s: int, now_us: TimeUs
 ) -> LiveRaise | None:
-    """The raise that `vehicles` in `covered_s` ask for; None where the light is enough, also in the
-    next slot (so that a raise that is still needed does not end first), or off."""
-    part = next((p for p in plan.groups if p.group == record.slug), None) if plan else None
-    if plan is None or part is None:
-        return None
+    """The raise that `vehicles` in `covered_s` ask for; None where the light is enough, or off."""
     per_h = vehicles * 3600 / covered_s
     lower = needed(record.group, per_h)
-    begin = now_us - now_us % SLOT_US
-    levels = [
-        level_at(plan, part, t_us, clock_sure=True).level_pct
-        for t_us in (now_us, *(begin + slot * SLOT_US for slot in range(1, RAISE_SLOTS)))
-    ]
-    if all(level <= 0 or class_given(record.group, level) <= lower for level in levels):
+    if plan is None or not raised(record, plan, lower, now_us):
         return None
-    return LiveRaise(TimeUs(begin), TimeUs(begin + RAISE_SLOTS * SLOT_US), lower, per_h)
+    return raising(now_us, lower, per_h, DecidedBy.LIVE)
 
 
 async def _record(

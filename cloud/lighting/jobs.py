@@ -9,6 +9,7 @@ from cloud.jobs.scheduler import Job
 from cloud.lighting import acknowledged, curves, fault_watch, orders, service, store
 from cloud.lighting.forecaster import Forecaster, raise_by_live_counts
 from cloud.lighting.signing import PlanSigner
+from cloud.lighting.weather import raise_by_weather
 from protocols.time import US_PER_S, Clock, to_datetime
 
 PUBLISH_EVERY_S = 15.0
@@ -46,7 +47,9 @@ def jobs(
 
     async def raise_live() -> str:
         async with pool.connection() as conn:
-            return f"raised:{await raise_by_live_counts(conn, clock.now_us())}"
+            by_count = await raise_by_live_counts(conn, clock.now_us())
+            by_weather = await raise_by_weather(conn, clock.now_us())
+        return f"raised:{by_count} by_weather:{by_weather}"
 
     async def plan_changes() -> str:
         """What somebody has just decided does not wait for the next round."""

@@ -421,6 +421,7 @@ def _explanation(run: Explained, record: GroupRecord, language: str) -> dict[str
         "source": run.source,
         "reference": run.reference,
         "expected_w": run.expected_w,
+        "expected_interval_w": run.expected_interval_w,
         "baseline_w": run.baseline_w,
         "sentence": sentence(run, language, record.place.zone),
     }

@@ -191,7 +191,8 @@ async def raises(
     span = {"groups": list(groups), "since": since, "until": until}
     for row in await _rows(conn, "raises", span):
         begin, end = from_datetime(row["from_at"]), from_datetime(row["until_at"])
-        found[row["group_id"]].append(LiveRaise(begin, end, row["lower"], row["bound_per_h"]))
+        by = DecidedBy(row["source"])
+        found[row["group_id"]].append(LiveRaise(begin, end, row["lower"], row["bound_per_h"], by))
     return found
 
 
@@ -205,6 +206,7 @@ async def put_raise(
         "until_at": to_datetime(live.until_us),
         "lower": live.lower,
         "bound_per_h": live.bound_per_h,
+        "source": live.by.value,
         "now": now,
     }
     await conn.execute(SQL["put_raise"], values)

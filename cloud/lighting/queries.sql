@@ -190,14 +190,14 @@ on conflict (group_id, hour, ahead) do update
     set lower = excluded.lower, decided_at = excluded.decided_at;
 
 -- name: raises
-select group_id, from_at, until_at, lower, bound_per_h from lighting_raise
+select group_id, from_at, until_at, lower, bound_per_h, source from lighting_raise
 where group_id = any(%(groups)s) and until_at > %(since)s and from_at < %(until)s
 order by from_at;
 
 -- name: put_raise
-insert into lighting_raise (group_id, from_at, until_at, lower, bound_per_h, changed_at)
-values (%(group_id)s, %(from_at)s, %(until_at)s, %(lower)s, %(bound_per_h)s, %(now)s)
-on conflict (group_id, from_at) do update
+insert into lighting_raise (group_id, from_at, until_at, lower, bound_per_h, source, changed_at)
+values (%(group_id)s, %(from_at)s, %(until_at)s, %(lower)s, %(bound_per_h)s, %(source)s, %(now)s)
+on conflict (group_id, from_at, source) do update
     set until_at = greatest(lighting_raise.until_at, excluded.until_at),
         lower = least(lighting_raise.lower, excluded.lower),
         bound_per_h = greatest(lighting_raise.bound_per_h, excluded.bound_per_h),
@@ -258,6 +258,19 @@ from passage_reading
 where device_id = any(%(devices)s) and t >= %(since)s and t < %(until)s
   and forward_count is not null and quality & 152 = 0 and coalesce(status, 0) & 1 = 0
 group by device_id;
+
+-- name: weather
+-- The newest value of every point of some sensors, named "gateway/device"; suspect ones left out.
+select t.slug as territory, w.name || '/' || d.name as sensor, s.point,
+       l.value, l.t + make_interval(secs => l.window_s) as told_at
+from device d
+join gateway w using (gateway_id)
+join site using (site_id)
+join territory t using (territory_id)
+join series s using (device_id)
+join latest_sample l using (series_id)
+where w.name || '/' || d.name = any(%(sensors)s)
+  and l.value is not null and l.quality & 134 = 0;
 
 -- name: lamp_samples
 -- Five-minute means of the lamps of a group: level commanded last, power, and failure bits.

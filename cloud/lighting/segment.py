@@ -54,6 +54,34 @@ class Practice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level_pct: Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Weather in which a road needs more light: a point of the sensor `above` or `below` a value.
+
+    Rain `rain_mm_h` above 0.2, fog `visibility_m` below 200, a wet road `road_wet` above 0.5.
+    """
+
+    point: Text
+    above: float | None = None
+    below: float | None = None
+
+    def holds(self, value: float) -> bool:
+        over = self.above is not None and value > self.above
+        return over or (self.below is not None and value < self.below)
+
+
+class Weather(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sensor ("gateway/device" of the same territory) and what it must say for more light.
+
+    `lowest`: classes below the normal one at most, while one of the conditions holds. A sensor that
+    has said nothing of one of them for `stale_s` allows none.
+    """
+
+    sensor: Annotated[str, msgspec.Meta(pattern="^[^/]+/[^/]+$", max_length=130)]
+    conditions: Annotated[list[Condition], msgspec.Meta(min_length=1, max_length=8)]
+    lowest: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
+    stale_s: Annotated[int, msgspec.Meta(ge=60, le=7200)] = 1800
+
+
 class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is known of a group's road. `designed_class` is given by its lamps at full output.
 
@@ -77,6 +105,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     cct_k: Positive | None = None
     built_up: bool = True
     existing_practice: Practice | None = None
+    weather: Weather | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +123,15 @@ def parse(settings: object) -> Segment:
         segment = msgspec.convert(settings, Segment)
     except msgspec.ValidationError as exc:
         raise NormError(f"segment: {exc}") from exc
+    _check_conditions(segment.weather)
     requirements(segment, on=date(2000, 1, 1))
     return segment
+
+
+def _check_conditions(weather: Weather | None) -> None:
+    for condition in weather.conditions if weather else ():
+        if (condition.above is None) == (condition.below is None):
+            raise NormError(f"weather: {condition.point!r}: give either above or below")
 
 
 def requirements(segment: Segment, *, on: date) -> tuple[Requirement, Requirement, Requirement]:

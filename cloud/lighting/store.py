@@ -254,6 +254,17 @@ async def live_counts(
     return {row["device_id"]: (row["vehicles"], row["covered_s"]) for row in rows}
 
 
+async def weather(
+    conn: AsyncConnection, sensors: Sequence[str]
+) -> dict[tuple[str, str], dict[str, tuple[float, int]]]:
+    """By territory and sensor ("gateway/device") the newest value of each point, and its end."""
+    found: dict[tuple[str, str], dict[str, tuple[float, int]]] = defaultdict(dict)
+    for row in await _rows(conn, "weather", {"sensors": list(sensors)}):
+        told = row["value"], from_datetime(row["told_at"])
+        found[row["territory"], row["sensor"]][row["point"]] = told
+    return found
+
+
 async def level_slots(
     conn: AsyncConnection, devices: Sequence[int], *, since: datetime, until: datetime
 ) -> dict[int, float]:
