@@ -59,14 +59,16 @@ class _Lamp:
     """What was asked of one device and how it went."""
 
     level_pct: float | None = None
+    ramping: bool = False
     command_id: str = ""
     writing: Writing | None = None
     told: Outcome | None = None
     settled_s: float | None = None
 
-    def ask(self, level_pct: float, command_id: str) -> None:
-        if self.level_pct != level_pct:
-            self.level_pct, self.command_id = level_pct, command_id
+    def ask(self, command: Command, command_id: str) -> None:
+        self.ramping = command.ramping
+        if self.level_pct != command.level_pct:
+            self.level_pct, self.command_id = command.level_pct, command_id
             self.writing, self.told, self.settled_s = None, None, None
 
 
@@ -120,7 +122,7 @@ class Executor:
         for device, (command, origin) in self.commands().items():
             lamp = self._lamps.setdefault(device, _Lamp())
             now_us = self._clock.now_us()
-            lamp.ask(command.level_pct, f"{command.source}:{origin}:{now_us // US_PER_S}")
+            lamp.ask(command, f"{command.source}:{origin}:{now_us // US_PER_S}")
         async with asyncio.TaskGroup() as tasks:
             for device, lamp in self._lamps.items():
                 if lamp.level_pct is not None and self._due(lamp):
@@ -159,6 +161,8 @@ class Executor:
         lamp.settled_s = self._clock.monotonic_s() if settled else None
         if settled or result.outcome is Outcome.REJECTED:
             lamp.writing = None  # command it anew when it is looked at again
+        if settled and lamp.ramping:
+            return  # a step on the way is no news; the level that it ends with is told
         if result.outcome is not None and result.outcome is not lamp.told:
             lamp.told = result.outcome
             self._tell(device, lamp, result)

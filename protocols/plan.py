@@ -10,6 +10,9 @@ full light output, 0 (off) to 100 %. Of all that could hold exactly one does, in
 4. the profile: for some weeks after the plan's end the level of the same time a week (or more)
    before, while the sun is down;
 5. the sun alone, at the normal level.
+
+Raising, and switching on and off, are done at once. Where the plan lowers a light that stays on,
+that takes the group's `ramp_s`, in steps of RAMP_STEP_US; no lamp is ever below its slot.
 """
 
 import enum
@@ -35,6 +38,8 @@ MAX_T_US = 2**62
 FULL_LEVEL_PCT = 100.0
 PROFILE_WEEKS = 4
 """So long the past week stands in for the coming one; later it says too little of the season."""
+RAMP_STEP_US = 10 * US_PER_S
+MAX_RAMP_S = 300.0
 _WEEK_US = 7 * 86_400 * US_PER_S
 _PROFILE_SPAN_US = 3600 * US_PER_S
 """The profile is the most light of the hour before and after: a change of the clocks moves the
@@ -74,13 +79,17 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """One segment: every device at the same level, so that uniformity does not change."""
+    """One segment: every device at the same level, so that uniformity does not change.
+
+    `ramp_s`: seconds in which the plan lowers from one level to the next; 0: at once.
+    """
 
     group: GroupId
     devices: tuple[DeviceId, ...]
     slots: tuple[Slot, ...]
     fallback: Fallback
     overrides: tuple[Override, ...] = ()
+    ramp_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +132,11 @@ _TALQ_REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The level that holds, and why."""
+    """The level that holds, and why; `ramping`: on its way down to the slot's."""
 
     level_pct: float
     source: Source
+    ramping: bool = False
 
 
 def level_at(plan: Plan, group: GroupPlan, t_us: int, *, clock_sure: bool) -> Command:
@@ -136,9 +146,9 @@ def level_at(plan: Plan, group: GroupPlan, t_us: int, *, clock_sure: bool) -> Co
     override = override_at(group, t_us)
     if override is not None:
         return Command(override.level_pct, Source.OVERRIDE)
-    planned = _planned_pct(plan, group, t_us)
+    planned = _planned(plan, group, t_us)
     if planned is not None:
-        return Command(planned, Source.PLAN)
+        return planned
     by_sun = fallback_at(
         group.fallback, t_us, latitude_deg=plan.latitude_deg, longitude_deg=plan.longitude_deg
     )
@@ -154,19 +164,31 @@ def override_at(group: GroupPlan, t_us: int) -> Override | None:
 
 def next_change_us(plan: Plan, t_us: int) -> int | None:
     """The next instant after `t_us` at which the plan may command something else."""
-    instants = [plan.valid_from_us, plan.valid_until_us]
+    instants: list[int] = [plan.valid_from_us, plan.valid_until_us]
     for group in plan.groups:
         position = bisect_right(group.slots, t_us, key=lambda slot: slot.t_us)
         instants += [slot.t_us for slot in group.slots[position : position + 1]]
+        if position and t_us - group.slots[position - 1].t_us < group.ramp_s * US_PER_S:
+            begun_us = group.slots[position - 1].t_us
+            instants.append(t_us + RAMP_STEP_US - (t_us - begun_us) % RAMP_STEP_US)
         instants += [t for o in group.overrides for t in (o.from_us, o.until_us)]
     return min((instant for instant in instants if instant > t_us), default=None)
 
 
-def _planned_pct(plan: Plan, group: GroupPlan, t_us: int) -> float | None:
+def _planned(plan: Plan, group: GroupPlan, t_us: int) -> Command | None:
     if not plan.valid_from_us <= t_us < plan.valid_until_us:
         return None
     position = bisect_right(group.slots, t_us, key=lambda slot: slot.t_us)
-    return group.slots[position - 1].level_pct if position else None
+    if not position:
+        return None
+    slot = group.slots[position - 1]
+    before_pct = group.slots[position - 2].level_pct if position > 1 else 0.0
+    gone = (t_us - slot.t_us) // RAMP_STEP_US * RAMP_STEP_US / US_PER_S
+    if not 0 < slot.level_pct < before_pct or gone >= group.ramp_s:
+        return Command(slot.level_pct, Source.PLAN)
+    share = gone / group.ramp_s
+    level = round(before_pct - (before_pct - slot.level_pct) * share, 1)
+    return Command(max(level, slot.level_pct), Source.PLAN, ramping=True)
 
 
 def _profile_pct(plan: Plan, group: GroupPlan, t_us: int) -> float | None:
@@ -217,6 +239,7 @@ class _GroupForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     slots: list[_SlotForm]
     fallback: _FallbackForm
     overrides: list[_OverrideForm] = []
+    ramp_s: float = 0.0
 
 
 class _PlanForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -285,6 +308,7 @@ def _form(plan: Plan) -> _PlanForm:
                 slots=[_SlotForm(slot.t_us, slot.level_pct) for slot in group.slots],
                 fallback=_FallbackForm(group.fallback.elevation_deg, group.fallback.level_pct),
                 overrides=[_override_form(override) for override in group.overrides],
+                ramp_s=group.ramp_s,
             )
             for group in plan.groups
         ],
@@ -312,6 +336,7 @@ def _group(form: _GroupForm) -> GroupPlan:
             Override(o.id, TimeUs(o.from_us), TimeUs(o.until_us), o.level_pct, o.priority, o.reason)
             for o in form.overrides
         ),
+        ramp_s=form.ramp_s,
     )
 
 
@@ -349,6 +374,8 @@ def _check_group(group: GroupPlan) -> None:
         raise DocumentError(f"{where}.overrides: {len(group.overrides)}, at most {MAX_OVERRIDES}")
     if any(not 0 < o.until_us - o.from_us <= MAX_OVERRIDE_US for o in group.overrides):
         raise DocumentError(f"{where}.overrides: each must end, within 7 days of its beginning")
+    if not 0 <= group.ramp_s <= MAX_RAMP_S:
+        raise DocumentError(f"{where}.ramp_s must be 0 to {MAX_RAMP_S:g}")
     levels = [*(slot.level_pct for slot in group.slots), group.fallback.level_pct]
     levels += [override.level_pct for override in group.overrides]
     if any(not 0 <= level <= 100 for level in levels):

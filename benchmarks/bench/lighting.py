@@ -53,7 +53,8 @@ def _plan_s() -> float:
     rated_w = np.repeat(rng.uniform(500, 3000, SEGMENTS), NIGHTS)
     power_w = (rated_w[:, None] * (1.0, 0.7675, 0.535)).astype(np.float32)
     changes = np.full(len(days), 4, dtype=np.int8)
-    chosen = cheapest(Nights(lowest, grid.hours, power_w, changes, change_wh=5.0))
+    ramp_h = np.full(len(changes), 60 / 3600, dtype=np.float32)
+    chosen = cheapest(Nights(lowest, grid.hours, power_w, changes, change_wh=5.0, ramp_h=ramp_h))
     number = sum(1 for _ in changes_of(chosen))
     took_s = time.perf_counter() - begin
     if (chosen > lowest)[grid.hours > 0].any() or number == 0:

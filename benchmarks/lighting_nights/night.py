@@ -266,4 +266,5 @@ def _group(gateway: GatewayId, number: int) -> Group:
         normal_level_pct=100.0,
         factors=(1.0, 0.75, 0.5),
         capacity_per_h=600.0,
+        ramp_s=60.0,
     )

@@ -53,7 +53,8 @@ class Group:
     None keeps the normal class. `thresholds`: shares of it below which the class is one and two
     lower. `classes`: their names and weights, None where the road is not described. `lamp`: power
     of one lamp over its level; `baseline_w`: of all lamps of the declared old park together.
-    `conflict_of`: the group along whose road this conflict area lies.
+    `conflict_of`: the group along whose road this conflict area lies. `ramp_s`: seconds that a
+    lowering takes.
     """
 
     group: GroupId
@@ -67,6 +68,7 @@ class Group:
     lamp: PowerCurve = DEFAULT_LAMP
     baseline_w: float = 0.0
     conflict_of: GroupId | None = None
+    ramp_s: float = 0.0
 
     @property
     def levels_pct(self) -> tuple[float, float, float]:

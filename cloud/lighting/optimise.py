@@ -38,7 +38,8 @@ class Nights:
     `lowest` (rows, slots): classes lower that the slot allows. `hours` (rows, slots): length of
     the slot, 0 after the row's end. `power_w` (rows, levels): of the segment at each level.
     `changes` (rows,): changes of level allowed. `change_wh`: price of a change, so that a few
-    watt-hours do not make lamps restless.
+    watt-hours do not make lamps restless. `ramp_h` (rows,): how long a lowering takes, in which the
+    light is half-way in the mean.
     """
 
     lowest: Levels
@@ -46,6 +47,7 @@ class Nights:
     power_w: Floats32
     changes: Levels
     change_wh: float
+    ramp_h: Floats32
 
 
 def cheapest(nights: Nights) -> Levels:
@@ -71,6 +73,7 @@ class _Chunk:
         self._power = np.ascontiguousarray(nights.power_w[part].T)
         self._changes = nights.changes[part]
         self._price = np.float32(nights.change_wh)
+        self._ramp_h = nights.ramp_h[part]
         self._levels, self._rows = self._power.shape
         self._used = int(self._changes.max(initial=0)) + 1
         shape = (self._levels, self._used, self._rows)
@@ -113,7 +116,8 @@ class _Chunk:
                 self._take_change(best, came[0], settled[lower], lower)
             new[level] = best + cost[level]
             for higher in range(level):
-                self._take_change(begun[level], came[1], settled[higher], higher)
+                ramp_wh = (self._power[higher] - self._power[level]) * self._ramp_h / 2
+                self._take_change(begun[level], came[1], settled[higher] + ramp_wh, higher)
             begun[level] += cost[level]
         self._settled, self._fresh = new, begun
 

@@ -8,7 +8,7 @@ the uniformity of the road does not change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from operator import attrgetter
@@ -23,7 +23,7 @@ from cloud.lighting.rules import Rule, Ruled, Ruling, Span, ruling, without
 from cloud.lighting.slots import slots_of
 from protocols.ids import GroupId
 from protocols.plan import Fallback, GroupPlan, Override, Slot
-from protocols.time import TimeUs
+from protocols.time import US_PER_S, TimeUs
 
 CHANGE_WH = 2.0
 """Price of a change of level of one group: below it, restlessness is not worth the saving."""
@@ -177,6 +177,7 @@ def _planned(
             power_w=np.stack([_powers(wanted[i].group) for i, _ in rows]),
             changes=np.array([s.changes for _, s in rows], dtype=np.int8),
             change_wh=CHANGE_WH,
+            ramp_h=np.array([wanted[i].group.ramp_s / 3600 for i, _ in rows], dtype=np.float32),
         )
     )
     lit: list[list[Explained]] = [[] for _ in wanted]
@@ -287,7 +288,7 @@ def _built(one: Wanted, valid: Validity, ruled: Ruling, lit: Sequence[Explained]
         if run is not None:
             whole.append(run)
             t_us = run.until_us
-    why = _joined(whole)
+    why = tuple(_with_ramps(group, _joined(whole)))
     slots = [Slot(run.from_us, run.level_pct) for run in why]
     part = GroupPlan(
         group=group.group,
@@ -297,8 +298,24 @@ def _built(one: Wanted, valid: Validity, ruled: Ruling, lit: Sequence[Explained]
         ),
         fallback=Fallback(group.switch_elevation_deg, group.normal_level_pct),
         overrides=one.overrides,
+        ramp_s=group.ramp_s,
     )
     return Planned(part, why)
+
+
+def _with_ramps(group: Group, runs: Sequence[Explained]) -> Iterator[Explained]:
+    """Expected power of a run that begins with a ramp: the mean over the run, ramp included."""
+    before: Explained | None = None
+    for run in runs:
+        lowered = before is not None and 0 < run.level_pct < before.level_pct
+        if lowered and before is not None:
+            share = min(group.ramp_s * US_PER_S / (run.until_us - run.from_us), 1.0)
+            per_lamp = group.lamp.watts(before.level_pct) - group.lamp.watts(run.level_pct)
+            more_w = len(group.devices) * per_lamp * share / 2
+            yield replace(run, expected_w=round(run.expected_w + more_w, 1))
+        else:
+            yield run
+        before = run
 
 
 def _dark_lamps(group: Group, ruled: Ruling, from_us: int, until_us: int) -> list[Explained]:

@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 
 from cloud.lighting.norm import VOLUMES, Norm, NormError, Selected, Volume, load, selected
+from protocols.plan import MAX_RAMP_S
 
 HOURS_PER_YEAR = 4_100.0
 """Burning hours of a year, dusk to dawn, of lamps whose own count is not known."""
@@ -86,7 +87,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What is known of a group's road. `designed_class` is given by its lamps at full output.
 
     `conflict_of`: the group along whose road this conflict area lies; its class then never falls
-    below the equivalent of that road's. `flux_lm` and `area_m2`: installed, for the French limits.
+    below the equivalent of that road's. `ramp_s`: seconds that a lowering takes. `flux_lm` and `area_m2`: installed, for the French limits.
     """
 
     norm: str
@@ -106,6 +107,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     built_up: bool = True
     existing_practice: Practice | None = None
     weather: Weather | None = None
+    ramp_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_RAMP_S)] = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -350,6 +350,7 @@ def described(group: Group, segment: Segment, *, on: date) -> Group:
         thresholds=(high, low),
         classes=(found[0].selected, found[1].selected, found[2].selected),
         conflict_of=None if conflict is None else GroupId(conflict),
+        ramp_s=segment.ramp_s,
     )
 
 

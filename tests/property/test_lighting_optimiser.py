@@ -11,7 +11,9 @@ from cloud.lighting.optimise import DWELL_SLOTS, Nights, cheapest
 POWERS = (100.0, 77.0, 53.5)
 
 
-def nights(lowest: list[list[int]], ends: list[int], changes: int, price: float) -> Nights:
+def nights(
+    lowest: list[list[int]], ends: list[int], changes: int, price: float, ramp_h: float = 0.0
+) -> Nights:
     slots = len(lowest[0])
     hours = [[0.25 if slot < end else 0.0 for slot in range(slots)] for end in ends]
     return Nights(
@@ -20,6 +22,7 @@ def nights(lowest: list[list[int]], ends: list[int], changes: int, price: float)
         power_w=np.array([POWERS] * len(lowest), dtype=np.float32),
         changes=np.full(len(lowest), changes, dtype=np.int8),
         change_wh=price,
+        ramp_h=np.full(len(lowest), ramp_h, dtype=np.float32),
     )
 
 
@@ -41,8 +44,11 @@ def keeps_the_rules(levels: tuple[int, ...], lowest: list[int], changes: int) ->
     return all(length >= DWELL_SLOTS for length in lowered)
 
 
-def cost_wh(levels: tuple[int, ...], price: float) -> float:
-    return sum(POWERS[level] * 0.25 for level in levels) + price * (len(runs(levels)) - 1)
+def cost_wh(levels: tuple[int, ...], price: float, ramp_h: float = 0.0) -> float:
+    steps = [POWERS[a] - POWERS[b] for a, b in itertools.pairwise(levels)]
+    ramps = sum(max(step, 0.0) * ramp_h / 2 for step in steps)
+    lit = sum(POWERS[level] * 0.25 for level in levels)
+    return lit + ramps + price * (len(runs(levels)) - 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -50,15 +56,18 @@ def cost_wh(levels: tuple[int, ...], price: float) -> float:
     st.lists(st.integers(0, 2), min_size=1, max_size=8),
     st.integers(0, 4),
     st.sampled_from([0.0, 1.0, 6.0]),
+    st.sampled_from([0.0, 1 / 60, 1 / 12]),
 )
 def test_no_plan_that_keeps_the_rules_costs_less(
-    lowest: list[int], changes: int, price: float
+    lowest: list[int], changes: int, price: float, ramp_h: float
 ) -> None:
-    found = tuple(int(x) for x in cheapest(nights([lowest], [len(lowest)], changes, price))[0])
+    one = nights([lowest], [len(lowest)], changes, price, ramp_h)
+    found = tuple(int(x) for x in cheapest(one)[0])
     assert keeps_the_rules(found, lowest, changes)
     every = itertools.product(range(3), repeat=len(lowest))
-    best = min(cost_wh(p, price) for p in every if keeps_the_rules(p, lowest, changes))
-    assert abs(cost_wh(found, price) - best) < 1e-3
+    kept = (p for p in every if keeps_the_rules(p, lowest, changes))
+    best = min(cost_wh(p, price, ramp_h) for p in kept)
+    assert abs(cost_wh(found, price, ramp_h) - best) < 1e-3
 
 
 @settings(max_examples=30, deadline=None)

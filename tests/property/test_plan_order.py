@@ -143,3 +143,42 @@ def test_a_plan_without_overrides_is_written_as_before_there_were_any() -> None:
     some = plan((Override("o", NOON, TimeUs(NOON + 1), 10.0, 0, "x"),))
     assert decode_plan(encode_plan(some)) == some
     assert decode_plan(encode_plan(some)) != replace(some, groups=plan().groups)
+
+
+RAMPED = replace(plan().groups[0], ramp_s=60.0)
+
+
+@given(INSTANTS)
+def test_a_ramp_goes_down_in_time_and_is_never_below_its_slot(t_us: int) -> None:
+    ordered = decode_plan(encode_plan(replace(plan(), groups=(RAMPED,))))
+    assert ordered.groups[0] == RAMPED
+    (steps, ramped) = (
+        level_at(ordered, group, t_us, clock_sure=True) for group in (plan().groups[0], RAMPED)
+    )
+    assert ramped.level_pct >= steps.level_pct
+    assert ramped.ramping or ramped == steps
+    change_us = next_change_us(ordered, t_us)
+    if change_us is not None and ordered.valid_from_us <= t_us:
+        until = level_at(ordered, RAMPED, change_us - 1, clock_sure=True)
+        assert until == ramped or ramped.source is not Source.PLAN
+
+
+def test_a_lowering_takes_the_ramp_and_everything_else_no_time() -> None:
+    ordered = replace(plan(), groups=(RAMPED,))
+    begin = NOON + 5 * HOUR_US
+
+    def levels(hour: int) -> list[float]:
+        at = [begin + hour * HOUR_US + k * 10 * US_PER_S for k in range(7)]
+        return [level_at(ordered, RAMPED, t, clock_sure=True).level_pct for t in at]
+
+    assert levels(4) == [100.0, 95.8, 91.7, 87.5, 83.3, 79.2, 75.0]
+    assert levels(0) == levels(11) == [100.0] * 7
+    assert levels(14) == [0.0] * 7
+    assert next_change_us(ordered, begin + 4 * HOUR_US + 1) == begin + 4 * HOUR_US + 10 * US_PER_S
+
+
+@pytest.mark.parametrize("ramp_s", [-1.0, 301.0])
+def test_a_ramp_of_another_length_is_refused(ramp_s: float) -> None:
+    group = replace(RAMPED, ramp_s=ramp_s)
+    with pytest.raises(DocumentError, match="ramp_s must be"):
+        decode_plan(encode_plan(replace(plan(), groups=(group,))))

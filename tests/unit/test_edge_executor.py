@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from edge.errors import UnitRefused
 from edge.executor import STEP_S, Executor, Place
 from protocols.batch import Reading
-from protocols.ids import DeviceId
-from protocols.plan import FULL_LEVEL_PCT, Fallback
+from protocols.ids import DeviceId, GatewayId, GroupId
+from protocols.plan import FULL_LEVEL_PCT, Fallback, GroupPlan, Plan, Slot
 from protocols.time import TimeUs
 
 LAMP = DeviceId("lamp-07")
@@ -76,3 +76,28 @@ async def test_a_lamp_that_refuses_for_good_is_told_once_and_tried_at_every_step
     lamp = OneLamp(refusals=100)
     assert await outcomes(lamp, steps=10) == ["rejected"]
     assert len(lamp.writes) == 10
+
+
+async def test_a_lamp_is_led_down_a_ramp_and_only_its_end_is_told() -> None:
+    clock, told, lamp = SetClock(), list[Reading](), OneLamp()
+    begin = clock.now_us()
+    slots = (Slot(TimeUs(begin - 3_600_000_000), 100.0), Slot(begin, 70.0))
+    fallback = Fallback(-0.833, 100.0)
+    group = GroupPlan(GroupId("rue"), (LAMP,), slots, fallback, ramp_s=30.0)
+    valid = slots[0].t_us, TimeUs(begin + 3_600_000_000)
+    plan = Plan("p", GatewayId("cab-1"), valid[0], *valid, 49.5, 5.8, (group,))
+    executor = Executor(
+        lamp,
+        [LAMP],
+        place=Place(49.5, 5.8, fallback),
+        plan=lambda _: plan,
+        clock=clock,
+        clock_sure=lambda: True,
+        emit=told.extend,
+    )
+    for _ in range(5):
+        await executor.step()
+        assert executor.pause_s() <= STEP_S
+        clock.now_s += STEP_S
+    assert lamp.writes == [100.0, 90.0, 80.0, 70.0]
+    assert [row.physical("requested_pct") for row in told] == [70.0]
