@@ -11,8 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
+from cli.demo.past import practice
 from firmware_sim.clock import SystemClock
-from firmware_sim.history import write_trace
+from firmware_sim.history import dusk_to_dawn, write_trace
 from firmware_sim.running import run_territory
 from firmware_sim.territory import demo_territory
 from firmware_sim.world import World
@@ -45,6 +46,7 @@ def main(directory: Path, seed: int, days: float) -> None:
             from_us=from_us,
             to_us=end_us,
             interval_s=HISTORY_INTERVAL_S,
+            plan=practice(site, territory, from_us, end_us) or dusk_to_dawn,
         )
     asyncio.run(_serve(directory, territory_world=world, clock=clock))
 
