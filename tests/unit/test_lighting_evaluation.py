@@ -1,8 +1,10 @@
 """`eclor eval lighting`: its input, its scores, its options and its picture."""
 
+import gzip
 import json
 import lzma
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from benchmarks.lighting_frontier.picture import draw
 from benchmarks.lighting_frontier.score import score
 from benchmarks.page import page, store
 from cli.evaluate import evaluate
+from cloud.lighting.history import Where, hours
 from tests.unit.test_figures import CONTEXT
 
 PLACE = ["--latitude", "51.96", "--longitude", "7.63", "--time-zone", "Europe/Berlin"]
@@ -55,6 +58,13 @@ def test_a_compressed_file_reads_the_same(tmp_path: Path) -> None:
         (HEAD + "2015-01-01T00:30:00Z,3,4\n", "line 2: .* not the start of an hour"),
         (HEAD + "2015-01-01T00:00:00Z,3,-4\n", "line 2: '-4' is not a count"),
         (HEAD + "2015-01-01T00:00:00Z,3,nan\n", "line 2: 'nan' is not a count"),
+        (HEAD + "2015-01-01T00:00:00Z,3,many\n", "line 2: 'many' is not a count"),
+        (HEAD + "2015-01-01T00:00:00Z,3,1_0\n", "line 2: '1_0' is not a count"),
+        (HEAD + "\n2015-01-01T00:00:00Z,3,4\nsoon,3,4\n", "line 4: time 'soon' is none"),
+        ("time,a,a\n", "line 1: every detector needs a name"),
+        ("time,a,\n", "line 1: every detector needs a name"),
+        (HEAD + "1900-01-01T00:00:00Z,3,4\n2900-01-01T00:00:00Z,3,4\n", "20 years apart"),
+        (HEAD + '2015-01-01T00:00:00Z,3,"' + 200_000 * "4" + '"\n', "line 2: field larger"),
         (HEAD + "2015-01-01T01:00:00Z,3,4\n2015-01-01T00:00:00Z,3,4\n", "line 3: .* after"),
     ],
 )
@@ -63,6 +73,33 @@ def test_a_file_of_another_form_is_refused_with_its_line(
 ) -> None:
     with pytest.raises(CountsError, match=fault):
         read(file_of(tmp_path, text))
+
+
+@pytest.mark.parametrize("name", ["counts.csv.xz", "counts.csv.gz"])
+@pytest.mark.parametrize("half", [False, True])
+def test_a_damaged_file_is_refused_in_one_sentence(tmp_path: Path, name: str, half: bool) -> None:  # noqa: FBT001
+    whole = (HEAD + "2015-01-01T00:00:00Z,3,4\n").encode()
+    packed = lzma.compress(whole) if name.endswith("xz") else gzip.compress(whole)
+    file = tmp_path / name
+    file.write_bytes(packed[: len(packed) // 2] if half else whole)
+    result = invoke("lighting", "--counts", str(file), *PLACE)
+    assert result.exit_code == 1
+    assert f"{file}: is damaged, or not compressed" in result.stderr
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "counts.csv"
+    file.write_bytes(HEAD.encode() + b"2015-01-01T00:00:00Z,3,\xe9\n")
+    with pytest.raises(CountsError, match="is not UTF-8"):
+        read(file)
+
+
+def test_the_nights_of_a_clock_change_have_as_many_hours_as_they_have(tmp_path: Path) -> None:
+    text = HEAD + "2015-03-29T00:00:00Z,1,1\n2015-03-29T03:00:00+02:00,2,2\n"
+    counts = read(file_of(tmp_path, text))
+    assert len(counts.t_us) == 2
+    berlin = Where(51.96, 7.63, ZoneInfo("Europe/Berlin"), "DE-NW")
+    assert hours(counts.t_us, berlin).hour.tolist() == [1, 3]
 
 
 def test_hours_without_a_count_are_not_scored() -> None:
