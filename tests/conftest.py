@@ -10,6 +10,7 @@ end with it, also after kill -9. Settings from the environment:
 - CI=true: a service that cannot be had fails its tests instead of skipping them
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -85,6 +86,16 @@ def _give_up(config: pytest.Config, error: UnavailableError) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(str(error), pytrace=False)
     pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that sets up the log of its process must not do so for the tests after it."""
+    root = logging.getLogger("eclor")
+    handlers, level, propagate = root.handlers, root.level, root.propagate
+    yield
+    root.handlers, root.propagate = handlers, propagate
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

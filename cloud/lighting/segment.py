@@ -87,7 +87,8 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What is known of a group's road. `designed_class` is given by its lamps at full output.
 
     `conflict_of`: the group along whose road this conflict area lies; its class then never falls
-    below the equivalent of that road's. `ramp_s`: seconds that a lowering takes. `flux_lm` and `area_m2`: installed, for the French limits.
+    below the equivalent of that road's. `ramp_s`: seconds that a lowering takes. `flux_lm` and
+    `area_m2`: installed, for the French limits.
     """
 
     norm: str
