@@ -161,16 +161,22 @@ def _check_gateway(record: Record, world: _World) -> _Said:
 
 
 _OF_SOCKET, _OF_PORT = ("host", "port"), ("device", "baud", "parity", "stop_bits")
+_OF_BROKER = ("protocol", "keepalive_s", "username", "password_credential", "max_waiting")
+_OF_TRACE = ("trace", "speed")
+_OTHER = (*_OF_BROKER, *_OF_TRACE)
 _FOREIGN = {
-    "tcp": (*_OF_PORT, "echo"),
-    "rtu-over-tcp": (*_OF_PORT, "in_flight"),
-    "rtu": (*_OF_SOCKET, "in_flight"),
+    "tcp": (*_OF_PORT, "echo", *_OTHER),
+    "rtu-over-tcp": (*_OF_PORT, "in_flight", *_OTHER),
+    "rtu": (*_OF_SOCKET, "in_flight", *_OTHER),
+    "mqtt": (*_OF_PORT, "echo", "in_flight", *_OF_TRACE),
+    "replay": (*_OF_SOCKET, *_OF_PORT, "echo", "in_flight", *_OF_BROKER),
 }
+_NEEDED = {"rtu": "device", "replay": "trace"}
 
 
 def _check_bus(path: str, bus: Bus) -> _Said:
     """A bus has what its type needs and nothing else."""
-    needed = "device" if bus.type == "rtu" else "host"
+    needed = _NEEDED.get(bus.type, "host")
     if getattr(bus, needed) is None:
         yield f"{path}.{needed}", None, "is missing", f"a bus of type {bus.type!r} needs it"
     for key in _FOREIGN[bus.type]:
@@ -187,29 +193,55 @@ def _check_device(record: Record, world: _World) -> _Said:
     if kind is not None and kind != record.kind:
         fault = f"the device measures {kind!r} already"
         yield "kind", record.kind, fault, "readings keep their kind: use a new device name"
-    yield from _check_polling(record)
-    yield from _check_profile(record)
     gateway = world.after["gateways"].get(record.gateway)
+    bus = gateway.buses.get(record.bus or "") if isinstance(gateway, Gateway) else None
+    yield from _check_polling(record, bus)
+    yield from _check_reports(record)
+    yield from _check_profile(record)
     if record.bus and isinstance(gateway, Gateway) and record.bus not in gateway.buses:
         remedy = _nearest(record.bus, gateway.buses, f"declare it in gateway {gateway.id!r}")
         yield "bus", record.bus, "is no bus of the gateway", remedy
 
 
-def _check_polling(device: Device) -> _Said:
-    """A polled device needs bus, unit and profile; the others need none of the polling keys."""
+_POLLING = ("unit", "index", "interval_s", "window_s", "max_silence_s", "deadband")
+_OF_SENSOR = ("points", "stale_s", "retained")
+
+
+def _check_polling(device: Device, bus: Bus | None) -> _Said:
+    """A polled device needs bus, unit and profile, a sensor bus and points, the others nothing."""
     if device.bus is None:
-        for key in ("unit", "index", "interval_s", "window_s"):
+        for key in (*_POLLING, *_OF_SENSOR):
             if (value := getattr(device, key)) is not None:
                 yield key, value, "has no meaning without a bus", "add bus, or remove the key"
         return
-    for key in ("unit", "profile"):
+    kind = bus.type if bus is not None else "tcp"
+    sensor = kind == "mqtt" or (kind == "replay" and device.points is not None)
+    for key in ("points",) if sensor else ("unit", "profile"):
         if getattr(device, key) is None:
-            yield key, None, "is missing", "a device on a bus needs bus, unit and profile"
+            remedy = "a sensor needs points" if sensor else "a device on a bus needs unit, profile"
+            yield key, None, f"is missing on a bus of type {kind!r}", remedy
+    for key in ("unit", "profile") if sensor else _OF_SENSOR:
+        if (value := getattr(device, key)) is not None:
+            fault = f"has no meaning on a bus of type {kind!r}"
+            yield key, value, fault, "remove the key, or take another bus"
+    for name, point in (device.points or {}).items():
+        if not point.get("topic"):
+            yield f"points.{name}.topic", None, "is missing", "write the topic of the sensor"
     if device.window_s is not None and 3_600 % device.window_s:
         remedy = "use 1, 5, 10, 15, 30, 60, 300, 600, 900, 1800 or 3600"
         yield "window_s", device.window_s, "does not divide an hour", remedy
     if (device.interval_s or 10.0) > (device.window_s or 60):
         yield "interval_s", device.interval_s, "is longer than window_s", "poll once a window"
+
+
+def _check_reports(device: Device) -> _Said:
+    silence_s, window_s = device.max_silence_s, device.window_s or 60
+    if silence_s and (3_600 % silence_s or silence_s % window_s):
+        fault = f"does not divide an hour into whole windows of {window_s} s"
+        yield "max_silence_s", silence_s, fault, "use 300, 600, 900, 1800 or 3600"
+    if device.deadband and not silence_s:
+        remedy = "add max_silence_s = 300"
+        yield "deadband", device.deadband, "has no effect without max_silence_s", remedy
 
 
 def _check_profile(device: Device) -> _Said:

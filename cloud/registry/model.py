@@ -107,16 +107,17 @@ class Uplink:
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """A Modbus bus of the gateway; `timeout_s` is how long a reply may take.
+    """A bus of the gateway; `timeout_s` is how long a reply may take.
 
-    `tcp` and `rtu-over-tcp` have a host, `rtu` the device of a serial port; what is None takes the
+    `tcp`, `rtu-over-tcp` and `mqtt`, a local broker of sensors, have a host, `rtu` the device of a
+    serial port, `replay` a recorded trace beside the gateway's settings; what is None takes the
     agent's default (docs/reference/edge-settings.md).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORM
 
     host: Annotated[Host, Field(examples=["192.168.1.20"])] | None = None
-    type: Literal["tcp", "rtu", "rtu-over-tcp"] = "tcp"
+    type: Literal["tcp", "rtu", "rtu-over-tcp", "mqtt", "replay"] = "tcp"
     port: Port | None = None
     timeout_s: Annotated[Number, Field(ge=0.05, le=60)] = 1.0
     device: (
@@ -127,6 +128,13 @@ class Bus:
     stop_bits: Annotated[int, Field(ge=1, le=2)] | None = None
     in_flight: Annotated[int, Field(ge=1, le=16)] | None = None
     echo: bool | None = None
+    protocol: Literal["5", "3.1.1"] | None = None
+    keepalive_s: Annotated[Whole, Field(ge=5, le=3_600)] | None = None
+    username: Text | None = None
+    password_credential: Annotated[Text, Field(max_length=60)] | None = None
+    max_waiting: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    trace: Annotated[Text, Field(examples=["cabinet.jsonl"])] | None = None
+    speed: Annotated[Number, Field(ge=0.01, le=1_000_000)] | None = None
 
 
 PlanKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")]
@@ -171,9 +179,25 @@ class Gateway:
         return self.id
 
 
+PointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Deadbands = Annotated[
+    dict[PointName, Number | dict[Literal["absolute", "relative_pct"], Number]],
+    Field(max_length=100, examples=[{"power": 0.5, "voltage": {"relative_pct": 2.0}}]),
+]
+SensorPoints = Annotated[
+    dict[PointName, dict[str, str | Whole | Number | dict[str, Number]]],
+    Field(min_length=1, max_length=100, examples=[{"noise": {"topic": "noise/1", "unit": "dB"}}]),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a gateway reads. Without `bus` it is not polled: it reports by itself, or will later."""
+    """What a gateway reads. Without `bus` it is not polled: it reports by itself, or will later.
+
+    `max_silence_s` and `deadband` say when a window is not worth a row of its own. On an `mqtt` bus
+    `points` takes the place of unit and profile: the topic and so on of each
+    (docs/reference/edge-settings.md).
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORM
 
@@ -187,6 +211,11 @@ class Device:
     index: Annotated[Whole, Field(ge=0, le=9_999)] | None = None
     interval_s: Annotated[Number, Field(ge=0.1, le=3_600)] | None = None
     window_s: Annotated[Whole, Field(ge=1, le=3_600)] | None = None
+    max_silence_s: Annotated[Whole, Field(ge=0, le=3_600)] | None = None
+    deadband: Deadbands | None = None
+    points: SensorPoints | None = None
+    stale_s: Annotated[Whole, Field(ge=1, le=604_800)] | None = None
+    retained: bool | None = None
 
     @property
     def label(self) -> str:

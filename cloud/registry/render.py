@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from cloud.registry import toml
-from cloud.registry.model import Device, Gateway, Site
+from cloud.registry.model import Bus, Device, Gateway, Site
 
 _NUMBER = re.compile(r"(.*?)(\d{1,4})")
 
@@ -30,10 +30,7 @@ def render(gateway: Gateway, site: Site, devices: Sequence[Device]) -> str:
         toml.table("gateway", _gateway(gateway, site)),
         toml.table("uplink", toml.without_none(gateway.uplink)),
         toml.table("outbox", {"max_bytes": gateway.outbox_max_bytes}),
-        *(
-            toml.table(f"buses.{name}", toml.without_none(bus))
-            for name, bus in sorted(gateway.buses.items())
-        ),
+        *(toml.table(f"buses.{name}", _bus(bus)) for name, bus in sorted(gateway.buses.items())),
         toml.table("lighting", toml.without_none(gateway.lighting)),
         *(toml.table("devices", entry, array=True) for entry in _entries(polled)),
     ]
@@ -50,12 +47,20 @@ def _gateway(gateway: Gateway, site: Site) -> dict[str, object]:
     }
 
 
+def _bus(bus: Bus) -> dict[str, object]:
+    given = toml.without_none(bus)
+    if bus.type == "replay":
+        del given["timeout_s"]  # nobody is waited for
+    return given
+
+
 def _entries(devices: Iterable[Device]) -> Iterable[dict[str, object]]:
     """One table a device, or a template for those that differ by index alone."""
-    families: dict[tuple[object, ...], list[Device]] = defaultdict(list)
+    families: dict[tuple[str, str, bool], list[Device]] = defaultdict(list)
     for device in devices:
         template = _template(device)
-        families[template or device.id, *_reading(device).values(), template is None].append(device)
+        alike = toml.value(_reading(device))
+        families[template or device.id, alike, template is None].append(device)
     for (name, *_), members in families.items():
         first = members[0]
         if len(members) == 1:
@@ -68,8 +73,13 @@ def _entries(devices: Iterable[Device]) -> Iterable[dict[str, object]]:
 
 def _reading(device: Device) -> dict[str, object]:
     """How a device is read; keys at None take the agent's defaults."""
-    keys = ("bus", "unit", "profile", "interval_s", "window_s")
+    keys = (
+        *("bus", "unit", "profile", "interval_s", "window_s", "max_silence_s", "deadband"),
+        *("points", "stale_s", "retained"),
+    )
     found = {key: getattr(device, key) for key in keys}
+    if device.points is not None:
+        found["kind"] = device.kind  # a profile says it otherwise
     return {key: value for key, value in found.items() if value is not None}
 
 

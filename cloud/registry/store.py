@@ -29,7 +29,10 @@ from cloud.registry.model import (
 from cloud.storage import queries
 
 _SQL = queries.load(__file__)
-_POLLING = ("bus", "unit", "index", "interval_s", "window_s")
+_POLLING = (
+    *("bus", "unit", "index", "interval_s", "window_s"),
+    *("max_silence_s", "deadband", "points", "stale_s", "retained"),
+)
 _IN_SETTINGS = ("uplink", "buses", "lighting", "outbox_max_bytes", "state_dir")
 
 

@@ -241,6 +241,66 @@ def test_a_bus_with_keys_of_another_type_is_told_key_by_key(shell: Shell, tmp_pa
     assert "buses.b.baud = 9600: has no meaning for a bus of type 'tcp'" in told
 
 
+SENSORS = """
+[[gateways]]
+id = "cab-9"
+territory = "pays-haut"
+site = "centre"
+uplink = { host = "broker" }
+[gateways.buses]
+line = { type = "rtu", device = "/dev/ttyUSB0" }
+local = { type = "mqtt", host = "127.0.0.1", keepalive_s = 60, max_waiting = 50 }
+old = { type = "replay", trace = "old.jsonl", speed = 10.0 }
+[[devices]]
+gateway = "cab-9"
+id = "meter"
+kind = "feeder"
+bus = "line"
+unit = 4
+profile = "eastron-sdm630"
+max_silence_s = 900
+deadband = { power = 5.0, voltage_l1 = { absolute = 1.0, relative_pct = 0.5 } }
+[[devices]]
+gateway = "cab-9"
+id = "noise"
+kind = "sample"
+bus = "local"
+stale_s = 900
+points = { noise_db = { topic = "noise/1", path = "a.b", unit = "dB", scale = 0.1 } }
+"""
+
+
+def test_sensors_traces_and_reports_by_exception_reach_the_gateways_settings(
+    shell: Shell, tmp_path: Path
+) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text(write_toml(DOCUMENT) + SENSORS, encoding="utf-8")
+    shell.ok("import", path)
+    again = tmp_path / "again.toml"
+    again.write_text(shell.ok("export"), encoding="utf-8")
+    exported = {device["id"]: device for device in tomllib.loads(again.read_text())["devices"]}
+    assert exported["noise"]["points"]["noise_db"]["scale"] == 0.1
+    shell.ok("import", again)
+    (tmp_path / "old.jsonl").write_text("", encoding="utf-8")
+    settings = tmp_path / "edge.toml"
+    shell.ok("render-config", "cab-9", "-o", settings)
+    rendered = tomllib.loads(settings.read_text())
+    meter, noise = rendered["devices"]
+    assert (meter["max_silence_s"], meter["deadband"]["power"]) == (900, 5.0)
+    assert (noise["kind"], noise["points"]["noise_db"]["topic"]) == ("sample", "noise/1")
+    checked = CliRunner().invoke(main, ["edge", "check", str(settings)])
+    assert checked.exit_code == 0, checked.output
+
+    wrong = SENSORS.replace("max_silence_s = 900", "max_silence_s = 7").replace(
+        'topic = "noise/1", ', ""
+    ).replace("speed = 10.0", "speed = 10.0, host = 'h'")  # fmt: skip
+    path.write_text(write_toml(DOCUMENT) + wrong, encoding="utf-8")
+    told = shell.run("import", path).stderr
+    assert "max_silence_s = 7: does not divide an hour" in told
+    assert "points.noise_db.topic = None: is missing" in told
+    assert "buses.old.host = 'h': has no meaning for a bus of type 'replay'" in told
+
+
 def test_names_of_the_wrong_form_are_usage_faults(shell: Shell) -> None:
     for arguments in (
         ("device", "show", "lamp-00"),
