@@ -4,10 +4,13 @@ Values come from a `Model` at the moment of the request: all registers of one re
 same instant, so a 32-bit counter is never torn. Reads follow the limits of the profile: no more
 than `max_block`, even counts where the device insists, and gaps up to `max_gap` read as 0. Eclor's
 own maps promise 125 registers a read. A place of an indexed map where no device is fitted reads
-"not available" and swallows writes, so that one write may cover all places.
+"not available" and swallows writes, so that one write may cover all places. A device that says what
+it is (the profile's [identify]) does so to the very read that asks for it: in some maps the same
+address is part of a value.
 """
 
 import itertools
+import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -50,12 +53,17 @@ class ProfileBank:
         self._model = model
         self._cells = _layout(profile)
         self._readable = {function: _readable(profile, function) for function in self._cells}
+        self._identity = _identity(profile)
 
     def holds(self, function: Function, address: int) -> bool:
         """Whether the address belongs to this map."""
-        return address in self._readable.get(function, frozenset())
+        identify = self._profile.identify
+        told = identify is not None and (function, address) == (identify.function, identify.address)
+        return told or address in self._readable.get(function, frozenset())
 
     def read(self, function: Function, address: int, count: int) -> list[int]:
+        if (told := self._identity.get((function, address, count))) is not None:
+            return list(told)
         self._check_read(function, address, count)
         cells = self._cells[function]
         snapshot: dict[int, Mapping[str, Value]] = {}
@@ -131,6 +139,18 @@ class SharedBank:
             if bank.holds(function, address):
                 return bank
         raise RequestRefusedError(ExceptionCode.ILLEGAL_ADDRESS, f"{function} {address}")
+
+
+def _identity(profile: Profile) -> dict[tuple[Function, int, int], list[int]]:
+    """The read that asks a device what it is, and its answer; empty where the map has none."""
+    identify = profile.identify
+    if identify is None:
+        return {}
+    words = [identify.codes[0] if identify.codes else 0] + [0] * (identify.words - 1)
+    if identify.texts:
+        text = identify.texts[0].encode("ascii").ljust(2 * identify.words, b"\0")
+        words = list(struct.unpack(f">{identify.words}H", text))
+    return {(identify.function, identify.address, identify.words): words}
 
 
 def _layout(profile: Profile) -> dict[Function, dict[int, tuple[_Cell, ...]]]:

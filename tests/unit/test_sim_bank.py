@@ -6,7 +6,7 @@ import pytest
 
 from firmware_sim.bank import ProfileBank, SharedBank
 from firmware_sim.errors import ExceptionCode, RequestRefusedError
-from protocols.profile import Function, Point, builtin, parse_profile
+from protocols.profile import Function, Point, builtin, builtin_names, parse_profile
 from protocols.registers import Value, decode_block, plan_reads
 
 
@@ -234,3 +234,17 @@ def test_a_value_of_two_registers_is_written_whole_or_not() -> None:
 def test_a_register_too_small_for_its_value_is_a_device_failure() -> None:
     bank = ProfileBank(builtin("eclor-luminaire"), [0], Shelf(LUMINAIRE | {"power": 7000.0}))
     assert refusal(bank, Function.INPUT, 1025, 1) is ExceptionCode.DEVICE_FAILURE
+
+
+@pytest.mark.parametrize("name", sorted(name for name in builtin_names() if builtin(name).identify))
+def test_a_device_says_what_it_is_to_whoever_asks_just_that(name: str) -> None:
+    profile = builtin(name)
+    identify = profile.identify
+    assert identify is not None
+    bank = SharedBank([ProfileBank(profile, [0], Shelf({}))])
+    words = bank.read(identify.function, identify.address, identify.words)
+    if identify.codes:
+        assert words[0] in identify.codes
+    else:
+        text = b"".join(word.to_bytes(2, "big") for word in words).rstrip(b"\0").decode()
+        assert text in identify.texts
