@@ -15,7 +15,7 @@ _PATIENCE = 2
 """Failures in a row that are still tried again at the unit's own pace, if it has ever answered."""
 _ENOUGH = 4
 _FORGET = 0.98
-_FLOOR_S = 0.1
+_FLOOR_S = 0.05
 _UNKNOWN_S = 0.25
 _HICCUP_S = 0.3
 
