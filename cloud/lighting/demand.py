@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloud.lighting.model import Group, classes_lower
+from cloud.lighting.slots import SLOT_US
 from cloud.lighting.traffic import HOUR_US, TrafficBounds
 from protocols.time import TimeUs
 
@@ -41,7 +42,10 @@ class DecidedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The model lets the hour that starts at `hour_us` be `lower` classes below the normal one."""
+    """The model lets the hour that starts at `hour_us` be `lower` classes below the normal one.
+
+    Where quarters are counted an hour may start on each of them; a later one takes its place.
+    """
 
     hour_us: TimeUs
     lower: int
@@ -79,24 +83,29 @@ class Demands:
     decided: Mapping[int, Decision] = field(default_factory=dict)
     raises: Sequence[LiveRaise] = ()
     _by_hour: dict[int, Demand] = field(default_factory=dict, compare=False, repr=False)
-    """What was worked out already: the slots of an hour share it."""
+    """What the bounds say, worked out already: the slots of an hour share it."""
 
     def at(self, t_us: int) -> Demand:
         """What holds for the slot that starts at `t_us`."""
         hour_us = t_us - t_us % HOUR_US
         demand = self._by_hour.get(hour_us)
         if demand is None:
-            demand = self._by_hour[hour_us] = self._expected(hour_us)
+            demand = self._by_hour[hour_us] = self._bounded(hour_us)
+        decision = self._decision(t_us - t_us % SLOT_US)
+        if decision is not None:
+            demand = Demand(decision.lower, decision.lower, demand.bound_per_h, decision.by)
         for live in self.raises:
             if live.from_us <= t_us < live.until_us and live.lower < demand.allowed:
                 demand = Demand(live.lower, live.lower, live.bound_per_h, live.by)
         return demand
 
-    def _expected(self, hour_us: int) -> Demand:
-        decision = self.decided.get(hour_us)
+    def _decision(self, slot_us: int) -> Decision | None:
+        """The latest that begins with the slot or up to three quarters of an hour before it."""
+        begins = range(slot_us, slot_us - HOUR_US, -SLOT_US)
+        return next((self.decided[t_us] for t_us in begins if t_us in self.decided), None)
+
+    def _bounded(self, hour_us: int) -> Demand:
         bound = self.bounds.at(TimeUs(hour_us))
-        if decision is not None:
-            return Demand(decision.lower, decision.lower, bound.per_h, decision.by)
         group = self.group
         allowed, clearly = (
             classes_lower(

@@ -52,9 +52,14 @@ class Record:
     now: int
 
 
-def record(counted: Sequence[Counted], where: Where, now_us: int) -> Record | None:
-    """Lay the counts on one grid of hours; None while they do not reach back MIN_WEEKS."""
-    running_us = now_us - now_us % HOUR_US
+def record(
+    counted: Sequence[Counted], where: Where, now_us: int, *, phase_us: int = 0
+) -> Record | None:
+    """Lay the counts on one grid of hours; None while they do not reach back MIN_WEEKS.
+
+    `phase_us`: how long after the full hour the hours of the grid (and of `counted`) begin.
+    """
+    running_us = now_us - (now_us - phase_us) % HOUR_US
     first_us = min((t for one in counted for t in one.vehicles), default=running_us)
     first_us = max(first_us, running_us - MAX_WEEKS * 168 * HOUR_US)
     known = (running_us - first_us) // HOUR_US

@@ -20,7 +20,9 @@ from cloud.lighting.holidays import country_of_zone
 from cloud.lighting.policy import Learnt
 from cloud.lighting.predictors import Ahead
 from cloud.lighting.raising import raised, raising
+from cloud.lighting.slots import SLOT_US
 from cloud.lighting.store import GroupRecord
+from cloud.lighting.traffic import HOUR_US
 from cloud.lighting.verification import needed
 from protocols.plan import Plan
 from protocols.time import US_PER_S, TimeUs, to_datetime
@@ -44,7 +46,7 @@ class Forecaster:
 
     def __init__(self) -> None:
         self._models: dict[tuple[str, Ahead], _Model] = {}
-        self._decided: dict[tuple[str, Ahead], int] = {}
+        self._decided: dict[tuple[str, Ahead, int], int] = {}
 
     async def decide(self, conn: AsyncConnection, now_us: TimeUs) -> int:
         """Decide the hours that are due in every territory; the number of decisions kept."""
@@ -57,23 +59,26 @@ class Forecaster:
     async def _territory(
         self, conn: AsyncConnection, territory: str, members: Sequence[GroupRecord], now_us: TimeUs
     ) -> int:
-        hour = now_us // (3600 * US_PER_S)
-        due = [a for a in Ahead if self._decided.get((territory, a)) != hour]
-        if not due:
-            return 0
-        of = await _record(conn, members, now_us)
-        if of is None:
-            return 0
         kept = 0
-        for ahead in due:
-            model = await self._model(territory, of, ahead, now_us)
+        quarter_us = now_us % HOUR_US // SLOT_US * SLOT_US
+        for ahead, phase_us in ((Ahead.HOUR, 0), (Ahead.HOUR, quarter_us), (Ahead.NIGHT, 0)):
+            begun_us = (now_us - phase_us) // HOUR_US * HOUR_US + phase_us
+            if self._decided.get((territory, ahead, phase_us)) == begun_us:
+                continue
+            of = await _record(conn, members, now_us, phase_us)
+            if of is None:
+                continue
+            whole = of if not phase_us else await _record(conn, members, now_us, 0)
+            if whole is None:
+                continue
+            model = await self._model(territory, whole, ahead, now_us)
             decided = await asyncio.to_thread(
                 forecast.decide, of, model.learnt, since_us=model.at_us
             )
             async with conn.transaction():
                 for group_id, one in decided.items():
                     await orders.put_decisions(conn, group_id, one, now=to_datetime(now_us))
-            self._decided[territory, ahead] = hour
+            self._decided[territory, ahead, phase_us] = begun_us
             kept += sum(map(len, decided.values()))
         return kept
 
@@ -131,18 +136,28 @@ def wanted_raise(
 
 
 async def _record(
-    conn: AsyncConnection, members: Sequence[GroupRecord], now_us: TimeUs
+    conn: AsyncConnection, members: Sequence[GroupRecord], now_us: TimeUs, phase_us: int
 ) -> Record | None:
+    """The hours that begin `phase_us` after the full one; within it only roads whose counters tell
+    quarters, the others keep what was decided at the full hour."""
     until = to_datetime(now_us)
     counted = []
     for member in members:
         if member.counter_device_id is None or member.group.capacity_per_h is None:
             continue
         since = until - timedelta(weeks=MAX_WEEKS)
-        counts = await store.hour_counts(conn, member.counter_device_id, since=since, until=until)
+        counts = await store.hour_counts(
+            conn,
+            member.counter_device_id,
+            since=since,
+            until=until,
+            phase_s=phase_us // US_PER_S,
+        )
         vehicles: dict[int, int] = {hour.t_us: hour.count for hour in counts}
+        if phase_us and not vehicles:
+            continue
         counted.append(Counted(member.group_id, member.group.capacity_per_h, vehicles))
     place = members[0].place
     country = country_of_zone(place.zone.key)
     where = Where(place.latitude_deg, place.longitude_deg, place.zone, country)
-    return await asyncio.to_thread(forecast.record, counted, where, now_us)
+    return await asyncio.to_thread(forecast.record, counted, where, now_us, phase_us=phase_us)

@@ -21,13 +21,16 @@ order by t.slug, g.slug;
 
 -- name: hour_counts
 -- Complete hours only: a hole of more than a minute, a faulty detector, a reset counter, an
--- unsure clock or a suspect row (quality 8, 16, 128) make an hour unusable.
-select date_bin('1 hour', t, timestamptz '2000-01-01 00:00+00') as hour,
+-- unsure clock or a suspect row (quality 8, 16, 128) make an hour unusable. Hours begin phase_s
+-- after the full hour; another phase than 0 asks for rows of a quarter of an hour at most.
+select date_bin('1 hour', t,
+                timestamptz '2000-01-01 00:00+00' + make_interval(secs => %(phase_s)s)) as hour,
        sum(forward_count::int8 + coalesce(backward_count, 0))::int8 as vehicles
 from passage_reading
 where device_id = %(device_id)s and t >= %(since)s and t < %(until)s
 group by hour
 having sum(window_s) >= 3540 and count(forward_count) = count(*)
+   and (%(phase_s)s = 0 or max(window_s) <= 900)
    and not bool_or(quality & 152 <> 0 or coalesce(status, 0) & 1 <> 0)
 order by hour;
 

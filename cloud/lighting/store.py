@@ -146,12 +146,12 @@ def _with_curve(record: GroupRecord, curves: Mapping[tuple[str, str], PowerCurve
 
 
 async def hour_counts(
-    conn: AsyncConnection, device_id: int, *, since: datetime, until: datetime
+    conn: AsyncConnection, device_id: int, *, since: datetime, until: datetime, phase_s: int = 0
 ) -> list[HourCount]:
-    """Complete hours of a road counter, ascending."""
-    rows = await _rows(
-        conn, "hour_counts", {"device_id": device_id, "since": since, "until": until}
-    )
+    """Complete hours of a road counter, ascending; they begin `phase_s` after the full hour, which
+    other than 0 needs a counter that tells quarters of an hour or less."""
+    values = {"device_id": device_id, "since": since, "until": until, "phase_s": phase_s}
+    rows = await _rows(conn, "hour_counts", values)
     return [HourCount(from_datetime(row["hour"]), row["vehicles"]) for row in rows]
 
 

@@ -130,6 +130,27 @@ async def test_hours_with_a_hole_or_a_fault_are_not_counted(
     assert [(c.t_us, c.count) for c in found] == [(from_datetime(NOON - timedelta(hours=1)), 120)]
 
 
+async def test_hours_may_begin_on_a_quarter_where_quarters_are_counted(
+    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+) -> None:
+    road, start = ids["centre/road"], NOON - timedelta(hours=3)
+    quarters = [(start + timedelta(minutes=15 * i), i) for i in range(12)]
+    passages(conn, road, quarters, window_s=900)
+    async with pool.connection() as reader:
+        found = await store.hour_counts(reader, road, since=start, until=NOON, phase_s=900)
+        conn.execute("update passage_reading set window_s = 3600 where forward_count % 4 = 0")
+        conn.execute("delete from passage_reading where forward_count % 4 <> 0")
+        hourly = await store.hour_counts(reader, road, since=start, until=NOON)
+        none = await store.hour_counts(reader, road, since=start, until=NOON, phase_s=900)
+    first = from_datetime(start + timedelta(minutes=15))
+    assert [(c.t_us, c.count) for c in found] == [
+        (first, 1 + 2 + 3 + 4),
+        (first + 3600 * US_PER_S, 5 + 6 + 7 + 8),
+    ]
+    assert [c.count for c in hourly] == [0, 4, 8]
+    assert none == []
+
+
 async def test_counts_of_both_directions_may_be_greater_than_a_count(
     conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
 ) -> None:

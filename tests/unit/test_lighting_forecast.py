@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from cloud.lighting import forecast
+from cloud.lighting import exceedance, forecast
 from cloud.lighting.demand import DecidedBy
 from cloud.lighting.forecast import MIN_WEEKS, Counted, Record
 from cloud.lighting.history import HOUR_US, Where
@@ -42,7 +42,9 @@ def of() -> Record:
 
 @pytest.fixture(scope="module", params=list(Ahead))
 def learnt(request: pytest.FixtureRequest, of: Record) -> Learnt:
-    return forecast.learn(of, request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exceedance, "ROUNDS", 200)
+        return forecast.learn(of, request.param)
 
 
 def test_too_short_a_record_is_not_learnt_from() -> None:
@@ -61,6 +63,16 @@ def test_the_running_hour_and_the_hours_to_come_are_not_in_the_record(of: Record
     with_later = forecast.record(mixed, HERE, NOW)
     assert with_later is not None
     np.testing.assert_array_equal(of.per_h, with_later.per_h)
+
+
+def test_an_hour_may_begin_on_a_quarter_and_is_decided_from_all_before_it(learnt: Learnt) -> None:
+    quarter = HOUR + HOUR_US // 4
+    of = forecast.record(counted(WEEKS, until_us=quarter), HERE, quarter + 7, phase_us=HOUR_US // 4)
+    assert of is not None
+    assert of.clock.t_us[of.now] == quarter
+    assert np.isfinite(of.per_h[of.now - 1]).all()
+    decided = forecast.decide(of, learnt, since_us=quarter)
+    assert {ones[0].hour_us for ones in decided.values()} == {quarter}
 
 
 def test_the_hours_that_are_due_are_decided_and_the_quiet_road_is_lower(
