@@ -24,7 +24,7 @@ from cloud.lighting.exceedance import Chances, Classifier
 from cloud.lighting.history import Hours, Ints
 from cloud.lighting.predictors import Ahead, Predictors
 
-TARGET_SHARE = 0.00295
+TARGET_SHARE = 0.0029
 """Share of counted dark hours that may be under class; the promise is 0.003."""
 
 MAX_DEEP_CHANCE = 0.002
