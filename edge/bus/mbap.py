@@ -12,6 +12,8 @@ from edge.bus.pdu import MAX_PDU_BYTES
 
 _HEADER = struct.Struct(">HHHB")
 TRANSACTIONS = 1 << 16
+_LATE = 1_024
+"""Questions after which no device sends the reply to an earlier one any more."""
 
 
 class LostSyncError(ValueError):
@@ -60,14 +62,20 @@ class Splitter:
         return frames
 
 
-def swallowed(frame: Frame, others: Iterable[tuple[int, int]]) -> bool:
-    """Whether the header of a reply to one of `others` (transaction, unit) is inside of `frame`.
+def swallowed(frame: Frame, others: Iterable[tuple[int, int]], last: int) -> bool:
+    """Whether a reply to another question is inside of `frame`, which was cut short then.
 
-    Then `frame` was cut short and the other reply fills it up. Registers that happen to read so
-    cost one connection.
+    That is the header of a reply to one of `others` (transaction, unit), or of any reply to a
+    question shortly before the one numbered `last` that ends just where the frame ends. Registers
+    that happen to read so cost one connection.
     """
     for transaction, unit in others:
         at = frame.pdu.find(struct.pack(">HH", transaction, 0))
         if at >= 0 and frame.pdu[at + 6 : at + 7] == bytes((unit,)):
+            return True
+    size = len(frame.pdu)
+    for at in range(size - _HEADER.size):
+        transaction, protocol, length, _ = _HEADER.unpack_from(frame.pdu, at)
+        if not protocol and at + 6 + length == size and (last - transaction) % TRANSACTIONS < _LATE:
             return True
     return False

@@ -121,7 +121,7 @@ class ModbusTcp(asyncio.Protocol):
         others = {transaction: question.unit for transaction, question in self._waiting.items()}
         others |= self._unanswered
         others.pop(frame.transaction, None)
-        if mbap.swallowed(frame, others.items()):
+        if mbap.swallowed(frame, others.items(), self._transaction):
             raise mbap.LostSyncError("a reply that was cut short, and another one in it")
 
     def _take(self, frame: mbap.Frame) -> None:

@@ -63,7 +63,7 @@ def reply_on_tcp(data: bytes) -> bool:
         for piece in (stream[:cut], stream[cut:]):
             for frame in splitter.feed(piece):
                 assert 1 <= len(frame.pdu) <= mbap.MAX_PDU_BYTES
-                agent_mbap.swallowed(frame, [(8, 6), (9, 1)])
+                agent_mbap.swallowed(frame, [(8, 6), (9, 1)], 9)
                 if agent_pdu.misfit(question, frame.pdu) is None:
                     _fits(question, frame.pdu)
                     taken = True

@@ -143,7 +143,16 @@ def test_a_frame_that_swallowed_the_next_one_is_not_given_out() -> None:
 
 def test_a_header_of_another_question_inside_of_a_reply_gives_it_away() -> None:
     inner = mbap.framed(8, 6, bytes.fromhex("83 02"))
-    whole = mbap.Frame(7, 5, b"\x03\x0a\x01" + inner)
-    assert mbap.swallowed(whole, [(9, 6), (8, 6)])
-    assert not mbap.swallowed(whole, [(9, 6), (8, 5)])
-    assert not mbap.swallowed(whole, [])
+    more = mbap.Frame(7, 5, b"\x03\x0c\x01" + inner + b"\0\0")
+    assert mbap.swallowed(more, [(9, 6), (8, 6)], 9)
+    assert not mbap.swallowed(more, [(9, 6), (8, 5)], 9)
+    assert not mbap.swallowed(more, [], 9)
+
+
+def test_a_late_or_misaddressed_reply_that_fills_a_cut_one_up_exactly_gives_it_away() -> None:
+    """Found by the hostile suite: an exception of another unit, its number for a byte count."""
+    reply = mbap.Frame(0x08C5, 2, bytes.fromhex("03 08C700000003BC8306"))
+    assert mbap.swallowed(reply, [(0x08C7, 4)], 0x08C8)
+    assert mbap.swallowed(reply, [], 0x08C7 + 1_023)
+    assert not mbap.swallowed(reply, [], 0x08C7 + 1_024)
+    assert not mbap.swallowed(reply, [], 0x08C6)
