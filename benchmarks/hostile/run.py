@@ -24,6 +24,7 @@ from edge.bus.field import Field
 from edge.config_buses import BusSettings, Medium, SerialSettings
 from edge.config_devices import DeviceSettings
 from edge.sampling import Sample
+from firmware_sim.faults import Fault
 from firmware_sim.faulty import FaultyUnit
 from firmware_sim.line import SerialLine
 from firmware_sim.server import BankResponder, Framing, ModbusTcpServer, Responder
@@ -79,6 +80,11 @@ class BusKind:
     @property
     def rtu(self) -> bool:
         return self.medium != "tcp"
+
+    def faults(self) -> list[Fault]:
+        """What its devices may do wrong so that a receiver can tell."""
+        serial, outstanding = self.medium == "rtu", self.in_flight > 1
+        return menu(TIMEOUT_S, rtu=self.rtu, serial=serial, outstanding=outstanding)
 
 
 TCP, TCP_MANY = BusKind("tcp"), BusKind("tcp", in_flight=4)
@@ -211,7 +217,7 @@ def run(
         lines = []
         for place, kind in enumerate(kinds):
             rng = Random(f"{seed}/{place}")
-            storm = drawn(menu(TIMEOUT_S, rtu=kind.rtu, serial=kind == SERIAL), rng)
+            storm = drawn(kind.faults(), rng)
             lines.append(field_.line(f"{kind.medium}-{place}", kind, storm, rng))
         return await field_.play(lines, within_s=within_s)
 

@@ -9,11 +9,15 @@ from firmware_sim.faults import EXCEPTION_CODES, Fault, FaultKind, fault
 Faults = Sequence[Fault]
 
 # What no receiver can tell on RTU: a reply names no address, so a device that answers in time with
-# the registers of the question before is believed.
+# the registers of the question before is believed (_NOT_ON_RTU).
+# Nor on Modbus TCP with several questions outstanding, that random bytes fill up a reply which was
+# cut short just before, to the byte: there is no check sum. With one question at a time they can be
+# told, because the connection goes with the time-out.
+_NOT_OUTSTANDING = (FaultKind.GARBAGE, FaultKind.GARBAGE_BEFORE)
 _NOT_ON_RTU = (FaultKind.STALE, FaultKind.WRONG_TRANSACTION, FaultKind.MBAP_LENGTH)
 
 
-def menu(timeout_s: float, *, rtu: bool, serial: bool) -> list[Fault]:
+def menu(timeout_s: float, *, rtu: bool, serial: bool, outstanding: bool) -> list[Fault]:
     """Every fault that a bus can show, with settings around a time-out of `timeout_s`."""
     faults = [
         *(fault(kind) for kind in ("silent", "short_reply", "long_reply", "cut", "byte_count")),
@@ -26,6 +30,8 @@ def menu(timeout_s: float, *, rtu: bool, serial: bool) -> list[Fault]:
         *(fault("late", seconds=timeout_s * times) for times in (1.1, 1.6)),
     ]
     absent = {*_NOT_ON_RTU} if rtu else {FaultKind.BAD_CRC}
+    if outstanding:
+        absent.update(_NOT_OUTSTANDING)
     if serial:
         absent.add(FaultKind.HANG_UP)
     return [made for made in faults if made.kind not in absent]

@@ -12,13 +12,12 @@ from benchmarks.hostile.run import (
     SERIAL,
     TCP,
     TCP_MANY,
-    TIMEOUT_S,
     BusKind,
     Hostile,
     Result,
     run,
 )
-from benchmarks.hostile.storm import Faults, menu
+from benchmarks.hostile.storm import Faults
 from benchmarks.hostile.truth import Checker, Generation, TruthBank, truth_profile
 from protocols.profile import Function
 from protocols.registers import decode
@@ -33,13 +32,13 @@ def test_no_wrong_number_is_marked_good_in_a_drawn_storm(kind: BusKind) -> None:
     assert result.wrong_marked_good == 0, result.wrong
     assert result.exchanges >= EXCHANGES
     assert result.values > 100
-    possible = menu(TIMEOUT_S, rtu=kind.rtu, serial=kind == SERIAL)
+    possible = kind.faults()
     assert set(result.by_fault) == {fault.kind.value for fault in possible}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_no_wrong_number_is_marked_good_in_a_chosen_sequence(kind: BusKind) -> None:
-    faults = menu(TIMEOUT_S, rtu=kind.rtu, serial=kind == SERIAL)
+    faults = kind.faults()
     each = st.just(()) | st.lists(st.sampled_from(faults), min_size=1, max_size=2).map(tuple)
 
     @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
