@@ -15,7 +15,7 @@ acknowledged, and then stays in the *grace ring* for a while.
     drop (6). An acknowledgement of another epoch, or of numbers never given, changes nothing; one
     that covers less than an earlier one takes nothing back.
  5. Cap. All files together stay below `max_bytes`, waiting batches and ring alike: page limit,
-    short log, ballast.
+    short log, ballast. New rows leave `RESERVE_BYTES` of the file free, for acknowledging.
  6. Room. When there is none: ring entries go first, oldest first; then the oldest history is
     thinned (13); then the oldest thinned history is dropped; at last the oldest live batches: live
     data are few and fresh (an outage makes history), and newer history is worth more than older.
@@ -260,7 +260,7 @@ class Outbox:
             made = self._make_room(needed)
             dropped += made.dropped
             thinned_rows += made.thinned_rows
-        raise OutboxFull(self.path, self._db.full_reason())
+        raise OutboxFull(self.path, self._db.full_reason(needed))
 
     def acknowledge(self, ack: StreamAck, *, now_us: int) -> int:
         """Move what the database holds to the ring (4, 11); returns the number of batches."""
@@ -437,11 +437,12 @@ class Outbox:
 
     def _make_room(self, needed: int) -> Made:
         """Free `needed` bytes; OutboxFull if nothing can be freed."""
-        if self._db.free_bytes() > 2 * needed:  # there are pages, but the disk has none for the log
-            raise OutboxFull(self.path, "disk_full")
-        made = self._room.make(needed)
+        room = self._db.room_bytes()
+        if room > 2 * needed and self._db.free_bytes() > 2 * needed:
+            raise OutboxFull(self.path, "disk_full")  # there are pages, but no disk for the log
+        made = self._room.make(max(needed, needed - room))
         if not made.steps:
-            raise OutboxFull(self.path, self._db.full_reason())
+            raise OutboxFull(self.path, self._db.full_reason(needed))
         return made
 
 

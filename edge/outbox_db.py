@@ -21,6 +21,10 @@ _T = TypeVar("_T")
 
 HEADROOM_BYTES = 512 * 1024
 """Left free on the disk: a log that cannot be written back to the file grows until all is full."""
+RESERVE_BYTES = 16 * PAGE_BYTES
+"""Of the file, left free by new rows: what is acknowledged may split a page of an index, and a
+store that has no page for that could never be emptied again."""
+
 VACUUM_PAGES = 1_024  # give free pages back to the disk beyond 4 MiB of them
 _VACUUM_STEP = 50
 
@@ -106,8 +110,15 @@ class Database:
         """Free pages inside the file."""
         return int(self.value("PRAGMA freelist_count")) * PAGE_BYTES
 
+    def room_bytes(self) -> int:
+        """What new rows may still take, free pages and growth, the reserve left alone."""
+        unused = self.limit_bytes() - int(self.value("PRAGMA page_count")) * PAGE_BYTES
+        return unused + self.free_bytes() - RESERVE_BYTES
+
     def is_crowded(self, needed_bytes: int) -> bool:
-        """Whether the file would have to grow into the disk's last `HEADROOM_BYTES`."""
+        """Whether that would take the reserve, or grow into the disk's last `HEADROOM_BYTES`."""
+        if self.room_bytes() < needed_bytes:
+            return True
         if self.free_bytes() >= needed_bytes:
             return False
         disk = os.statvfs(self.path.parent)
@@ -117,10 +128,9 @@ class Database:
         """What the file may grow to."""
         return int(self.value("PRAGMA max_page_count")) * PAGE_BYTES
 
-    def full_reason(self) -> str:
+    def full_reason(self, needed_bytes: int) -> str:
         """Whether the limit stops us, or the disk."""
-        allocated, limit = self.value("PRAGMA page_count"), self.value("PRAGMA max_page_count")
-        return "store_full" if allocated >= limit else "disk_full"
+        return "store_full" if self.room_bytes() < needed_bytes else "disk_full"
 
     def shrink(self) -> None:
         """Give a long free list back to the disk, a little at a time; never worth an error."""

@@ -377,6 +377,16 @@ class DeliveryMachine(RuleBasedStateMachine):
         return bool(self.outbox._db.value("SELECT max(expired_seq) FROM lane"))
 
 
+def test_a_store_that_floods_have_filled_is_emptied_again() -> None:
+    """Its last page went into rows: then there was none to acknowledge them with, for ever."""
+    machine = DeliveryMachine()
+    machine.begin(seed=1, ring=True)
+    for batches in (3, 6, 6, 10, 9, 8, 4, 6, 2, 10, 10, 5, 2, 4):
+        machine.an_outage_floods_the_store(batches=batches)
+        machine.the_edge_ledger_balances()
+    machine.teardown()
+
+
 @pytest.mark.timeout(900)
 def test_every_durable_row_is_stored_once_or_declared_with_a_model_database() -> None:
     few = settings(SETTINGS, max_examples=SETTINGS.max_examples // 4)  # the ledger gets them all
