@@ -41,19 +41,24 @@ Vector = NDArray[np.float64]
 
 
 class Situation(StrEnum):
-    """Which detectors speak: A tail, entry, exit; B entry, exit; C entry only; NONE nothing."""
+    """Which detectors speak: A tail, entry, exit; B entry, exit; C entry only; NONE nothing.
+
+    D: as A or B, and the service time of each visit is known (weighbridge or card).
+    """
 
     A = "A"
     B = "B"
     C = "C"
+    D = "D"
     NONE = "none"
 
 
 class Basis(StrEnum):
-    """Where a figure comes from; NONE: there is no figure."""
+    """Where a figure comes from; TYPICAL: from the profile alone; NONE: there is no figure."""
 
     MEASURED = "measured"
     INFERRED = "inferred"
+    TYPICAL = "typical"
     NONE = "none"
 
 

@@ -1,0 +1,485 @@
+"""Exact Bayes filter on (cars waiting, bays busy), one step of counts at a time.
+
+A step moves the mass by the laws of the cars that passed each detector (`kernel`), forgets what
+is impossible, and weighs the rest by work conservation: a car does not wait long beside a free
+bay. Where a detector is missing or not covered its passages follow the model: arrivals Poisson,
+departures binomial from the busy bays, entries at once when a bay is free. Beside the grid a state
+carries beliefs on what moves during a day: bays in use, service rate, level of the arrivals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud.waiting import kernel
+from cloud.waiting.site import DETECTORS, NOT_COVERED, Detector, OpeningCounts, SiteModel
+from protocols.time import US_PER_S, TimeUs
+
+Vector = NDArray[np.float64]
+
+LEVEL_HALF_LIFE_S = 35.0 * 60.0
+LEVEL_LIMITS = (0.3, 3.0)
+RATE_HALF_LIFE_S = 90.0 * 60.0
+FLOW_MEMORY_S = 900.0
+BAYS_MOVE_S = 3600.0
+"""Mean time between two changes of the number of bays by one."""
+
+OVER_CAPACITY = 0.05
+"""Weight of each car served beyond the bays believed in use."""
+
+LEAK_PER_S = 5e-5
+"""Share of the mass that forgets its queue each second (0.3 % a minute): keeps the filter awake."""
+
+IMPOSSIBLE = 1e-12
+"""Under this the counts contradict the state: the filter is reset, and the reset counted."""
+
+MOST_MISSING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is believed at `t_us`.
+
+    `grid`: P(waiting = q, busy = b), shape (max_queue + 1, max_bays + 1), sum 1. `bays`: P(c bays
+    in use), (max_bays + 1,). `service`: (departures, busy-bay seconds) of the Gamma law of the
+    service rate of a bay. `level`: (cars seen, cars expected) of the Gamma law of the arrivals
+    over the profile. `flows`: recent cars a second by detector. `silence`: cars expected at each
+    detector since its last count. `resets`: times the counts contradicted the state.
+    """
+
+    t_us: TimeUs
+    grid: Vector
+    bays: Vector
+    service: tuple[float, float]
+    level: tuple[float, float]
+    flows: tuple[float, float, float]
+    silence: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    resets: int = 0
+    evidence: float = 0.0
+
+    @property
+    def service_rate(self) -> float:
+        """Mean departures a second of a busy bay."""
+        return self.service[0] / self.service[1]
+
+    @property
+    def level_mean(self) -> float:
+        """Arrivals over the profile, within LEVEL_LIMITS."""
+        return min(max(self.level[0] / self.level[1], LEVEL_LIMITS[0]), LEVEL_LIMITS[1])
+
+    @property
+    def queue(self) -> Vector:
+        """P(cars waiting = 0, 1, ...)."""
+        return np.asarray(self.grid.sum(axis=1))
+
+    @property
+    def mean_bays(self) -> float:
+        """Expected bays in use."""
+        return float(self.bays @ np.arange(self.bays.size))
+
+    @property
+    def free(self) -> float:
+        """P(nobody waits and a bay is free)."""
+        return float(self.grid[0] @ _above(self.bays))
+
+    def to_bytes(self) -> bytes:
+        """A checkpoint; `from_bytes` of the same model gives the state back exactly."""
+        head = np.array(
+            [
+                self.t_us,
+                *self.service,
+                *self.level,
+                *self.flows,
+                *self.silence,
+                self.resets,
+                self.evidence,
+                *self.grid.shape,
+            ],
+            dtype="<f8",
+        )
+        body = np.concatenate((head, self.bays, self.grid.ravel())).astype("<f8")
+        return body.tobytes()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> State:
+        """The state of a checkpoint; ValueError when it is none."""
+        if len(data) % 8 or len(data) < 8 * _HEAD:
+            raise ValueError(f"a checkpoint of {len(data)} bytes is not whole")
+        body = np.frombuffer(data, dtype="<f8").astype(np.float64)
+        rows, columns = int(body[_HEAD - 2]), int(body[_HEAD - 1])
+        if body.size != _HEAD + columns + rows * columns or not np.isfinite(body).all():
+            raise ValueError("a checkpoint of another shape")
+        return State(
+            t_us=TimeUs(int(body[0])),
+            service=(float(body[1]), float(body[2])),
+            level=(float(body[3]), float(body[4])),
+            flows=(float(body[5]), float(body[6]), float(body[7])),
+            silence=(float(body[8]), float(body[9]), float(body[10])),
+            resets=int(body[11]),
+            evidence=float(body[12]),
+            bays=body[_HEAD : _HEAD + columns],
+            grid=body[_HEAD + columns :].reshape(rows, columns),
+        )
+
+
+_HEAD = 15
+
+
+def start(
+    model: SiteModel, t_us: TimeUs, *, second: float, queue_before: int | None = None
+) -> State:
+    """The state at the known zero: nobody inside, `queue_before` cars at the tail (None: 0)."""
+    grid = np.zeros((model.max_queue + 1, model.max_bays + 1))
+    waiting = queue_before or 0
+    first, weights = kernel.passed(
+        waiting,
+        float(waiting),
+        model.detectors[Detector.TAIL].miss,
+        model.detectors[Detector.TAIL].double,
+    )
+    for index, weight in enumerate(weights):
+        grid[min(first + index, model.max_queue), 0] += weight
+    if not model.known_zero:
+        grid[0, :] = 1.0 / (model.max_bays + 1)
+    strength = 1.0 / max(model.profile.dispersion, 1e-3)
+    flow = model.profile.rates.max() * 0.5
+    return State(
+        t_us=t_us,
+        grid=grid / grid.sum(),
+        bays=bays_prior(model, second),
+        service=(model.service_weight, model.service_weight * model.mean_service_s),
+        level=(strength, strength),
+        flows=(flow, flow, flow),
+    )
+
+
+def bays_prior(model: SiteModel, second: float) -> Vector:
+    """P(c bays in use) from what is usual at that time of the day; never none, never 0 bays."""
+    return _bays_prior(model.max_bays, model.usual_bays(second), model.bays_spread)
+
+
+def step(
+    model: SiteModel,
+    state: State,
+    counts: tuple[int | None, int | None, int | None],
+    *,
+    second: float,
+    kind: int,
+    served_s: Sequence[float] = (),
+) -> State:
+    """The state one step later. `counts`: tail, entry, exit; None where nothing is known."""
+    dt_s = model.step_s
+    expected = model.profile.rate(kind, second) * dt_s
+    arrivals = expected * state.level_mean
+    flows = (arrivals / dt_s, state.flows[1], state.flows[2])
+    laws = [
+        None
+        if count is None
+        else kernel.passed(
+            count,
+            flow * dt_s,
+            model.detectors[one].miss,
+            model.detectors[one].double,
+        )
+        for one, count, flow in zip(DETECTORS, counts, flows, strict=True)
+    ]
+    came = _unseen_arrivals(model, arrivals) if laws[0] is None else laws[0]
+    grid = _arrive(state.grid, came, model, blind=laws[0] is None)
+    grid = _enter_and_leave(grid, laws[1], laws[2], state.service_rate * dt_s)
+    if laws[1] is None:
+        grid = _fill(grid, state.bays, model.max_bays)
+    grid = _abandon(_fold(grid, model), model.leave_rate * dt_s)
+    grid, bays, total = _conserve(model, grid, state.bays)
+    resets = state.resets
+    if not total > IMPOSSIBLE:
+        grid, total, resets = _reset(state.grid), IMPOSSIBLE, resets + 1
+    grid = _leak(grid, LEAK_PER_S * dt_s)
+    after = replace(
+        state,
+        t_us=TimeUs(state.t_us + round(dt_s * US_PER_S)),
+        grid=grid,
+        bays=_bays_drift(model, bays, second),
+        resets=resets,
+        evidence=state.evidence + math.log(total),
+    )
+    return _learn(model, state, after, counts, expected, served_s)
+
+
+def run(
+    model: SiteModel, counts: OpeningCounts, state: State | None = None, *, first: int = 0
+) -> Iterator[State]:
+    """The states after each step of `counts` from step `first` on, beginning from `state`."""
+    if state is None:
+        state = start(
+            model, counts.start_us, second=counts.second, queue_before=counts.queue_before
+        )
+    rows = tuple(counts.rows.values())
+    for index in range(first, counts.steps):
+        seen = tuple(_covered(row, index) for row in rows)
+        state = step(
+            model,
+            state,
+            (seen[0], seen[1], seen[2]),
+            second=(counts.second + index * counts.step_s) % 86_400.0,
+            kind=counts.kind,
+            served_s=counts.served_s[index] if counts.served_s is not None else (),
+        )
+        yield state
+
+
+def _covered(row: NDArray[np.int64] | None, index: int) -> int | None:
+    if row is None or index >= len(row) or row[index] == NOT_COVERED:
+        return None
+    return int(row[index])
+
+
+def _unseen_arrivals(model: SiteModel, mean: float) -> tuple[int, Vector]:
+    return 0, kernel.poisson(mean)
+
+
+def _arrive(grid: Vector, came: tuple[int, Vector], model: SiteModel, *, blind: bool) -> Vector:
+    """Cars join: q grows by the law `came`; mass above the top gathers there."""
+    first, weights = came
+    top = model.max_queue
+    out = np.zeros((top + first + weights.size, grid.shape[1]))
+    for index, weight in enumerate(weights):
+        out[first + index : first + index + top + 1] += weight * grid
+    if blind:
+        out = _balk(grid, out, model)
+    return out
+
+
+def _balk(before: Vector, joined: Vector, model: SiteModel) -> Vector:
+    """Where the tail is not seen, a car stays away with chance 1 - exp(-(q / balk_queue)^2)."""
+    queue = np.arange(before.shape[0])
+    join = np.exp(-((queue / model.balk_queue) ** 2))[:, None]
+    out = np.zeros_like(joined)
+    out[: before.shape[0]] = before * (1.0 - join)
+    grown = joined.copy()
+    ratio = np.ones(joined.shape[0])
+    ratio[: queue.size] = join[:, 0]
+    ratio[queue.size :] = join[-1, 0]
+    out += grown * ratio[:, None]
+    return np.asarray(out / max(float(out.sum()), IMPOSSIBLE) * float(before.sum()))
+
+
+def _enter_and_leave(
+    grid: Vector,
+    entered: tuple[int, Vector] | None,
+    left: tuple[int, Vector] | None,
+    service: float,
+) -> Vector:
+    """Entries move cars from q to b, departures take them from b.
+
+    What would need a negative queue or negative bays is impossible and is dropped. Within a step
+    the order of entries and departures is free: b may pass the limit in between.
+    """
+    first, weights = (0, np.ones(1)) if entered is None else entered
+    spare = first + weights.size - 1
+    rows, columns = grid.shape
+    moved = np.zeros((rows, columns + spare))
+    for index, weight in enumerate(weights):
+        cars = first + index
+        if cars < rows:
+            moved[: rows - cars, cars : cars + columns] += weight * grid[cars:]
+    if left is None:
+        return np.asarray(moved @ _thinning(columns + spare, round(service, 5)))
+    out = np.zeros_like(moved)
+    for index, weight in enumerate(left[1]):
+        cars = left[0] + index
+        if cars < columns + spare:
+            out[:, : columns + spare - cars] += weight * moved[:, cars:]
+    return out
+
+
+@lru_cache(maxsize=256)
+def _thinning(size: int, service: float) -> Vector:
+    """P(b busy -> b' still busy) of binomial departures, rows b, columns b'."""
+    leave = 1.0 - math.exp(-service)
+    table = np.zeros((size, size))
+    for busy in range(size):
+        for still in range(busy + 1):
+            gone = busy - still
+            table[busy, still] = math.comb(busy, gone) * leave**gone * (1.0 - leave) ** still
+    return table
+
+
+def _fill(grid: Vector, bays: Vector, max_bays: int) -> Vector:
+    """Waiting cars take the free bays at once (no entry detector): only the sum is kept."""
+    rows, columns = grid.shape
+    totals = np.zeros(rows + columns - 1)
+    for busy in range(columns):
+        totals[busy : busy + rows] += grid[:, busy]
+    out = np.zeros_like(grid)
+    for bay_count in range(1, max_bays + 1):
+        weight = bays[bay_count]
+        if weight < 1e-4:
+            continue
+        out[0, :bay_count] += weight * totals[:bay_count]
+        waiting = totals[bay_count:][:rows]
+        out[: waiting.size, bay_count] += weight * waiting
+    return out
+
+
+def _fold(grid: Vector, model: SiteModel) -> Vector:
+    """Back to the size of the grid: what lies above an edge gathers at it."""
+    rows, columns = model.max_queue + 1, model.max_bays + 1
+    if grid.shape[0] > rows:
+        grid[rows - 1] += grid[rows:].sum(axis=0)
+    out = grid[:rows, :columns].copy()
+    if grid.shape[1] > columns:
+        over = grid[:rows, columns:]
+        out[:, -1] += over @ (OVER_CAPACITY ** np.arange(1, over.shape[1] + 1))
+    return out
+
+
+def _abandon(grid: Vector, chance: float) -> Vector:
+    """Each waiting car leaves with `chance` in a step (at most one a step)."""
+    if chance <= 0.0:
+        return grid
+    leaving = np.minimum(np.arange(grid.shape[0]) * chance, 0.5)[:, None] * grid
+    out = grid - leaving
+    out[:-1] += leaving[1:]
+    return np.asarray(out)
+
+
+def _conserve(model: SiteModel, grid: Vector, bays: Vector) -> tuple[Vector, Vector, float]:
+    """Grid and bays made to agree; also the mass left over, which is the evidence of the counts."""
+    idle, waiting = _conservation(model.max_bays, round(model.step_s / model.refill_s, 2))
+    empty = grid[0] @ idle
+    queued = grid[1:].sum(axis=0) @ waiting
+    belief = bays * (empty + queued)
+    out = np.empty_like(grid)
+    out[0] = grid[0] * (idle @ bays)
+    out[1:] = grid[1:] * (waiting @ bays)
+    total = float(out.sum())
+    if not total > IMPOSSIBLE:
+        return grid, bays, 0.0
+    return out / total, np.asarray(belief / belief.sum()), total
+
+
+@lru_cache(maxsize=256)
+def _conservation(max_bays: int, steps: float) -> tuple[Vector, Vector]:
+    """Weights (busy, bays): with nobody waiting, and with cars waiting beside free bays.
+
+    exp(-step / refill time) a free bay, at most three; 0.12 a bay for a step of a minute.
+    """
+    busy = np.arange(max_bays + 1)[:, None]
+    bays = np.arange(max_bays + 1)[None, :]
+    idle = OVER_CAPACITY ** np.maximum(busy - bays, 0).astype(np.float64)
+    free = np.clip(bays - busy, 0, MOST_MISSING)
+    waiting = idle * np.exp(-steps * free)
+    return idle, waiting
+
+
+def _reset(grid: Vector) -> Vector:
+    """Half of what was believed, half an empty queue with the same bays."""
+    out = 0.5 * grid
+    out[0] += 0.5 * grid.sum(axis=0)
+    return np.asarray(out / out.sum())
+
+
+def _leak(grid: Vector, share: float) -> Vector:
+    out = (1.0 - share) * grid
+    out[0] += share * grid.sum(axis=0)
+    return np.asarray(out)
+
+
+@lru_cache(maxsize=4096)
+def _bays_prior(max_bays: int, usual: float, spread: float) -> Vector:
+    bays = np.arange(max_bays + 1)
+    law = np.asarray(np.exp(-0.5 * ((bays - usual) / max(spread, 0.1)) ** 2) + 1e-4)
+    law[0] = 0.0
+    law /= law.sum()
+    law.flags.writeable = False
+    return law
+
+
+def _bays_drift(model: SiteModel, bays: Vector, second: float) -> Vector:
+    """Bays open and close one at a time, and tend to what is usual at this time of the day."""
+    chance = model.step_s / BAYS_MOVE_S
+    out = (1.0 - chance) * bays
+    out[:-1] += 0.25 * chance * bays[1:]
+    out[1:] += 0.25 * chance * bays[:-1]
+    out += 0.5 * chance * bays_prior(model, second)
+    out[0] = 0.0
+    return np.asarray(out / out.sum())
+
+
+def _above(bays: Vector) -> Vector:
+    """P(bays in use > b) for b = 0, 1, ..."""
+    return np.asarray(1.0 - np.cumsum(bays))
+
+
+def _learn(
+    model: SiteModel,
+    before: State,
+    after: State,
+    counts: tuple[int | None, int | None, int | None],
+    expected: float,
+    served_s: Sequence[float],
+) -> State:
+    """Level, service rate and recent flows from what was counted in the step."""
+    dt_s = model.step_s
+    gains = [model.detectors[one].gain for one in DETECTORS]
+    cars = [None if n is None else n / gain for n, gain in zip(counts, gains, strict=True)]
+    full = 1.0 - after.free
+    return replace(
+        after,
+        level=_learn_level(before, cars, expected, full, dt_s),
+        service=_learn_service(before, after, cars, full, served_s, model),
+        flows=_learn_flows(before.flows, cars, dt_s),
+    )
+
+
+def _learn_level(
+    before: State, cars: list[float | None], expected: float, full: float, dt_s: float
+) -> tuple[float, float]:
+    """Gamma-Poisson with forgetting; without a tail, by the entries while a bay is free."""
+    seen, weight = (cars[0], 1.0) if cars[0] is not None else (cars[1], 1.0 - full)
+    keep = 0.5 ** (dt_s / LEVEL_HALF_LIFE_S)
+    prior = 8.0 * (1.0 - keep)
+    got, hoped = before.level[0] * keep + prior, before.level[1] * keep + prior
+    if seen is None:
+        return got, hoped
+    return got + weight * seen, hoped + weight * expected
+
+
+def _learn_service(
+    before: State,
+    after: State,
+    cars: list[float | None],
+    full: float,
+    served_s: Sequence[float],
+    model: SiteModel,
+) -> tuple[float, float]:
+    """Departures of a busy bay: in full where the site is full, less where b is uncertain."""
+    keep = 0.5 ** (model.step_s / RATE_HALF_LIFE_S)
+    gone = (1.0 - keep) * model.service_weight
+    departures = before.service[0] * keep + gone
+    busy_s = before.service[1] * keep + gone * model.mean_service_s
+    known = [n for n in cars[1:] if n is not None]
+    if cars[2] is not None:
+        through = full * sum(known) / len(known) + (1.0 - full) * cars[2]
+        weight = full + 0.3 * (1.0 - full)
+        busy = float(after.grid.sum(axis=0) @ np.arange(after.grid.shape[1]))
+        departures += weight * through
+        busy_s += weight * busy * model.step_s
+    return departures + len(served_s), busy_s + math.fsum(served_s)
+
+
+def _learn_flows(
+    flows: tuple[float, float, float], cars: list[float | None], dt_s: float
+) -> tuple[float, float, float]:
+    share = min(1.0, dt_s / FLOW_MEMORY_S)
+    new = [
+        flow if n is None else (1.0 - share) * flow + share * n / dt_s
+        for flow, n in zip(flows, cars, strict=True)
+    ]
+    return new[0], new[1], new[2]

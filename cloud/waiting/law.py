@@ -1,0 +1,85 @@
+"""The law of the wait of a car that joins now, from the filter's state.
+
+Exactly 0 while a bay is free and nobody waits. Else, with q cars ahead of a full site, Gamma with
+shape (q+1)/cv^2 and mean (q+1) E[S]/c (Ibrahim & Whitt 2009; the rate learned on line), mixed over
+the Gamma posterior of the service rate: a beta-prime law.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud.waiting.grid import State
+from cloud.waiting.model import Situation
+from cloud.waiting.site import SiteModel
+
+Vector = NDArray[np.float64]
+
+GRID = np.concatenate(([0.0], np.geomspace(0.02, 120.0, 240)))
+"""Waits in units of the mean time between two departures of a full site."""
+
+LEVELS = np.arange(0.05, 0.951, 0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitLaw:
+    """Law of a wait in seconds: its distribution at `grid_s`, exact mass `p_zero` at 0."""
+
+    p_zero: float
+    grid_s: Vector
+    cdf: Vector
+    queue: Vector
+    situation: Situation
+
+    def quantile(self, level: float) -> float:
+        """Seconds; exactly 0 for levels up to `p_zero`."""
+        return float(self.quantiles(np.array([level]))[0])
+
+    def quantiles(self, levels: Vector) -> Vector:
+        """Seconds for each of `levels`, never negative, ascending as they do."""
+        found = np.interp(levels, self.cdf, self.grid_s)
+        return np.where(levels <= self.p_zero, 0.0, found)
+
+    def p_over(self, wait_s: float) -> float:
+        """P(wait > wait_s)."""
+        return float(1.0 - np.interp(wait_s, self.grid_s, self.cdf))
+
+    def ahead(self, level: float) -> int:
+        """Cars ahead that are not exceeded with chance `level`."""
+        return int(np.searchsorted(np.cumsum(self.queue), level - 1e-12))
+
+
+def wait(model: SiteModel, state: State, situation: Situation = Situation.A) -> WaitLaw:
+    """The law of the wait of a car that joins at the end of the state's step."""
+    p_zero = state.free
+    scale_s = 1.0 / (state.service_rate * max(state.mean_bays, 1.0))
+    queue = state.queue
+    weights = queue.copy()
+    weights[0] = max(weights[0] - p_zero, 0.0)
+    table = _table(queue.size, round(model.cv2, 2), _rounded_weight(state.service[0]))
+    cdf = p_zero + weights @ table
+    cdf = np.minimum(cdf / max(cdf[-1], 1e-12), 1.0)
+    return WaitLaw(p_zero, GRID * scale_s, cdf, queue, situation)
+
+
+def _rounded_weight(departures: float) -> int:
+    """Of the posterior of the rate: in steps of a fifth, so that few tables are made."""
+    return round(math.log(max(departures, 3.0)) * 5.0)
+
+
+@lru_cache(maxsize=128)
+def _table(size: int, cv2: float, weight: int) -> Vector:
+    """P(wait <= GRID | q ahead, full): shape (size, GRID.size), the last column 1."""
+    from scipy.special import betainc  # type: ignore[import-untyped,unused-ignore]
+
+    shape = (np.arange(size) + 1.0)[:, None] / cv2
+    rate_shape = math.exp(weight / 5.0)
+    ratio = GRID[None, :] / cv2
+    table = np.asarray(betainc(shape, rate_shape, ratio / (ratio + rate_shape)), dtype=np.float64)
+    table[:, -1] = 1.0
+    return table

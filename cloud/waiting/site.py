@@ -1,0 +1,228 @@
+"""What is known of a site's queue: learned laws, the arrival profile, and counts of an opening."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud.waiting.model import Situation
+from protocols.time import US_PER_S, TimeUs
+
+Vector = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+VERSION = 1
+KINDS = 8
+"""Kinds of day: Monday to Sunday, then a public holiday."""
+
+SLOT_S = 900
+SLOTS = 86_400 // SLOT_S
+NOT_COVERED = -1
+"""In the counts of a step: the readings do not cover it."""
+
+
+class Detector(StrEnum):
+    """Where cars are counted: the loop behind the tail of the queue, the entry, the exit."""
+
+    TAIL = "tail"
+    ENTRY = "entry"
+    EXIT = "exit"
+
+
+DETECTORS = (Detector.TAIL, Detector.ENTRY, Detector.EXIT)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorLaw:
+    """A car is missed with chance `miss`, else counted twice with chance `double`.
+
+    `cars`: how many cars this was learned from (weight of the law against new evidence).
+    """
+
+    miss: float = 0.02
+    double: float = 0.03
+    cars: float = 50.0
+
+    @property
+    def gain(self) -> float:
+        """Counts a car."""
+        return (1.0 - self.miss) * (1.0 + self.double)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What staff say of the site: first guesses only."""
+
+    bays: int
+    mean_service_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Typical arrivals: `rates` (KINDS, SLOTS) cars a second by kind of day and quarter hour.
+
+    `dispersion`: variance of the level of an opening (1 = as usual); Gamma.
+    """
+
+    rates: Vector
+    dispersion: float = 0.0625
+
+    def rate(self, kind: int, second: float) -> float:
+        """Cars a second, `second` of the local day, interpolated between slot centres."""
+        position = second / SLOT_S - 0.5
+        low = int(np.floor(position))
+        share = position - low
+        row = self.rates[kind]
+        return float((1.0 - share) * row[low % SLOTS] + share * row[(low + 1) % SLOTS])
+
+
+@dataclass(frozen=True, slots=True)
+class SiteModel:
+    """All that the filter needs of a site; learned (`learning.learn`), kept as a document."""
+
+    bays: int
+    mean_service_s: float
+    profile: Profile
+    step_s: float = 60.0
+    max_bays: int = 8
+    max_queue: int = 60
+    detectors: Mapping[Detector, DetectorLaw] = field(
+        default_factory=lambda: {one: DetectorLaw() for one in DETECTORS}
+    )
+    bays_by_slot: Vector | None = None
+    """Usual bays by quarter hour of the day, (SLOTS,), where their number varies."""
+
+    bays_spread: float = 0.5
+    """Standard deviation of the bays in use about their usual number."""
+
+    service_weight: float = 40.0
+    """Departures that the mean service time is worth at the start of an opening."""
+
+    cv2: float = 0.6
+    """Squared coefficient of variation of the time between two departures of a full site."""
+
+    refill_s: float = 27.0
+    """Mean time until a free bay is taken by a waiting car."""
+
+    leave_rate: float = 0.0
+    """Abandonment: chance a second that a waiting car leaves the queue without entry."""
+
+    balk_queue: float = 18.0
+    """A car stays away with chance 1 - exp(-(q / balk_queue)^2) where the tail is not seen."""
+
+    known_zero: bool = True
+    """Whether each opening begins and ends with an empty site."""
+
+    def usual_bays(self, second: float) -> float:
+        """Usual bays at `second` of the local day."""
+        if self.bays_by_slot is None:
+            return float(self.bays)
+        return float(self.bays_by_slot[int(second // SLOT_S) % SLOTS])
+
+    def to_document(self) -> dict[str, Any]:
+        """As JSON values, versioned."""
+        return {
+            "version": VERSION,
+            "bays": self.bays,
+            "mean_service_s": self.mean_service_s,
+            "rates": self.profile.rates.tolist(),
+            "dispersion": self.profile.dispersion,
+            "detectors": {
+                one.value: [law.miss, law.double, law.cars] for one, law in self.detectors.items()
+            },
+            "bays_by_slot": None if self.bays_by_slot is None else self.bays_by_slot.tolist(),
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+
+    @staticmethod
+    def from_document(document: Mapping[str, Any]) -> SiteModel:
+        """The model that `to_document` wrote; ValueError for another version."""
+        if document.get("version") != VERSION:
+            raise ValueError(f"site model of version {document.get('version')}, not {VERSION}")
+        by_slot = document["bays_by_slot"]
+        return SiteModel(
+            bays=document["bays"],
+            mean_service_s=document["mean_service_s"],
+            profile=Profile(np.array(document["rates"]), document["dispersion"]),
+            detectors={
+                Detector(name): DetectorLaw(*law) for name, law in document["detectors"].items()
+            },
+            bays_by_slot=None if by_slot is None else np.array(by_slot),
+            **{name: document[name] for name in _PLAIN},
+        )
+
+
+_PLAIN = (
+    "step_s",
+    "max_bays",
+    "max_queue",
+    "bays_spread",
+    "service_weight",
+    "cv2",
+    "refill_s",
+    "leave_rate",
+    "balk_queue",
+    "known_zero",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningCounts:
+    """Counts of one opening in steps of `step_s` from `start_us`.
+
+    `tail`, `entry`, `exit`: (steps,) cars counted in each step, NOT_COVERED where the readings
+    have a hole, None where no detector stands. `second`: local second of the day at the start.
+    `served_s`: the service times that became known in each step (situation D).
+    `queue_before`: cars counted at the tail before the start.
+    """
+
+    start_us: TimeUs
+    closes_us: TimeUs
+    second: float
+    kind: int
+    step_s: float
+    tail: Ints | None
+    entry: Ints | None
+    exit: Ints | None
+    served_s: tuple[tuple[float, ...], ...] | None = None
+    queue_before: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Number of steps counted so far."""
+        return max((len(one) for one in self.rows.values() if one is not None), default=0)
+
+    @property
+    def rows(self) -> dict[Detector, Ints | None]:
+        """Counts by detector."""
+        return {Detector.TAIL: self.tail, Detector.ENTRY: self.entry, Detector.EXIT: self.exit}
+
+    def until(self, steps: int) -> OpeningCounts:
+        """The first `steps` steps only: what was known then."""
+        return replace(
+            self,
+            tail=None if self.tail is None else self.tail[:steps],
+            entry=None if self.entry is None else self.entry[:steps],
+            exit=None if self.exit is None else self.exit[:steps],
+            served_s=None if self.served_s is None else self.served_s[:steps],
+        )
+
+    def at_us(self, step: int) -> TimeUs:
+        """End of step `step` (0 = the first): when its counts are known."""
+        return TimeUs(self.start_us + round((step + 1) * self.step_s * US_PER_S))
+
+
+def situation_of(tail: object, entry: object, exit_: object, served: object = None) -> Situation:
+    """The best situation that these detectors allow (None: not there or not to be trusted)."""
+    if entry is None:
+        return Situation.NONE
+    if served is not None:
+        return Situation.D
+    if exit_ is None:
+        return Situation.C
+    return Situation.B if tail is None else Situation.A

@@ -1,0 +1,66 @@
+"""The grid filter on a small recycling centre with a known truth."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from cloud.waiting import grid, kernel, law
+from cloud.waiting.grid import State
+from cloud.waiting.learning import learn
+from cloud.waiting.site import Declared, SiteModel
+from tests.waiting_cases import play
+
+PLAYED = play(12, seed=3)
+DECLARED = Declared(bays=6, mean_service_s=672.0)
+
+
+def test_what_passed_a_perfect_detector_is_what_it_counted() -> None:
+    first, weights = kernel.passed(3, 1.0, 0.0, 0.0)
+    assert (first, weights.tolist()) == (3, [1.0])
+
+
+def test_a_detector_that_misses_cars_lets_more_have_passed() -> None:
+    first, weights = kernel.passed(0, 1.0, 0.2, 0.0)
+    assert first == 0
+    assert weights[1] / weights[0] == np.round(0.2, 9)  # Poisson with mean miss * flow
+
+
+def test_the_filter_follows_the_queue_of_a_busy_afternoon() -> None:
+    model = learn([one.counts for one in PLAYED], DECLARED)
+    errors = [
+        abs(law.wait(model, state).quantile(0.5) - wait_s)
+        for one in PLAYED
+        for state, wait_s in zip(grid.run(model, one.counts), one.wait_s, strict=True)
+    ]
+    constant = np.concatenate([one.wait_s for one in PLAYED])
+    assert np.mean(errors) < 0.55 * np.abs(constant - np.median(constant)).mean()
+
+
+def test_a_checkpoint_gives_the_state_back_exactly() -> None:
+    model = learn([one.counts for one in PLAYED], DECLARED)
+    states = list(grid.run(model, PLAYED[0].counts))
+    kept = State.from_bytes(states[80].to_bytes())
+    again = list(grid.run(model, PLAYED[0].counts, kept, first=81))
+    assert np.array_equal(again[-1].grid, states[-1].grid)
+    assert again[-1].service == states[-1].service
+
+
+def test_a_model_comes_back_from_its_document() -> None:
+    model = learn([one.counts for one in PLAYED], DECLARED)
+    again = SiteModel.from_document(model.to_document())
+    assert again.to_document() == model.to_document()
+
+
+def test_missing_detectors_leave_a_law_of_mass_one() -> None:
+    model = learn([one.counts for one in PLAYED], DECLARED)
+    whole = PLAYED[7].counts
+    for counts in (
+        replace(whole, tail=None),
+        replace(whole, exit=None),
+        replace(whole, entry=None),
+        replace(whole, tail=None, exit=None),
+    ):
+        for state in grid.run(model, counts):
+            assert abs(state.grid.sum() - 1.0) < 1e-9
+            assert state.grid.min() >= 0.0
+            assert law.wait(model, state).quantile(0.95) >= 0.0
