@@ -1,0 +1,1 @@
+"""Estimators of waits side by side: ours, and those that others use, on the same counts."""
