@@ -1,0 +1,91 @@
+"""Our estimator where the waits of the past are known: the filter beside a forest.
+
+How much of each is shown is chosen on the last quarter of the past, which the forest of that choice
+was not taught with; then it is taught with all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.waiting_methods import matching
+from benchmarks.waiting_methods.case import LEVELS, MEDIAN, Answer, Case, Estimator, Labelled
+from benchmarks.waiting_methods.case import answers as answers_of
+from cloud.waiting.forest import Forest, best_share, mixed, teach
+from cloud.waiting.signs import Seen, signs
+from cloud.waiting.site import Detector, Vector
+
+HELD_BACK = 0.25
+MOST_HELD_BACK = 4_000
+QUICK_OF_SERVICE = 0.02
+
+
+class Taught:
+    """`inner`, the filter, and what the known waits of the past add to it."""
+
+    def __init__(self, inner: Estimator, *, service_s: float, seed: int = 0) -> None:
+        self.name, self.situation = inner.name, inner.situation
+        self._inner, self._seed = inner, seed
+        self._quick_s = max(QUICK_OF_SERVICE * service_s, 1.0)
+        self._entries_a_tail = 1.0
+        self._forest: Forest | None = None
+        self.share = 0.0
+        """Of the forest in what is shown."""
+
+    def fit(self, past: Sequence[Labelled]) -> None:
+        """Filter, share, forest, in this order."""
+        self._inner.fit(past)
+        self._entries_a_tail = matching.ratio(past, Detector.ENTRY, Detector.TAIL)
+        self.share = self._chosen_share(past)
+        self._forest = self._teach(past) if self.share else None
+
+    def answer(self, case: Case) -> Answer:
+        """Median and quantiles of both together."""
+        if self._forest is None:
+            return self._inner.answer(case)
+        found = self._forest.quantiles(self._signs(case), LEVELS)
+        if self.share < 1.0:
+            found = mixed(self._inner.answer(case).quantiles_s, found, self.share)
+        return Answer(found[:, MEDIAN], found)
+
+    def _chosen_share(self, past: Sequence[Labelled]) -> float:
+        ordered = sorted(past, key=lambda one: one.case.counts.start_us)
+        first = round(len(ordered) * (1.0 - HELD_BACK))
+        forest, held = self._teach(ordered[:first]), _some(ordered[first:], self._seed)
+        if forest is None or not held:
+            return 0.0
+        filter_s = answers_of(self._inner, held).quantiles_s
+        forest_s = forest.quantiles(np.concatenate([self._signs(one.case) for one in held]), LEVELS)
+        wait_s = np.concatenate([one.wait_s for one in held])
+        return best_share(filter_s, forest_s, wait_s, LEVELS)
+
+    def _teach(self, past: Sequence[Labelled]) -> Forest | None:
+        if not past:
+            return None
+        wait_s = np.concatenate([one.wait_s for one in past])
+        return teach(
+            np.concatenate([self._signs(one.case) for one in past]), wait_s, seed=self._seed
+        )
+
+    def _signs(self, case: Case) -> Vector:
+        seen = Seen(
+            events=case.pulses,
+            second=case.counts.second,
+            kind=case.counts.kind,
+            entries_a_tail=self._entries_a_tail,
+            quick_s=self._quick_s,
+        )
+        return signs(seen, case.asked_s)
+
+
+def _some(held: Sequence[Labelled], seed: int) -> list[Labelled]:
+    """Whole openings, drawn until there are MOST_HELD_BACK questions."""
+    chosen, questions = [], 0
+    for index in np.random.default_rng(seed).permutation(len(held)):
+        if questions >= MOST_HELD_BACK:
+            break
+        chosen.append(held[index])
+        questions += held[index].wait_s.size
+    return chosen
