@@ -49,7 +49,11 @@ class Eclor:
     def _start(self, case: Case) -> grid.State:
         counts = case.counts
         return grid.start(
-            self.model, counts.start_us, second=counts.second, queue_before=counts.queue_before
+            self.model,
+            counts.start_us,
+            second=counts.second,
+            queue_before=counts.queue_before,
+            sees_tail=counts.tail is not None,
         )
 
     def _quantiles(self, state: grid.State) -> Vector:

@@ -1,10 +1,12 @@
-"""Exact Bayes filter on (cars waiting, bays busy), one step of counts at a time.
+"""Exact Bayes filter on (level of arrivals, cars waiting, bays busy), one step of counts at a time.
 
 A step moves the mass by the laws of the cars that passed each detector (`kernel`), forgets what
 is impossible, and weighs the rest by work conservation: a car does not wait long beside a free
 bay. Where a detector is missing or not covered its passages follow the model: arrivals Poisson,
 departures binomial from the busy bays, entries at once when a bay is free. Beside the grid a state
-carries beliefs on what moves during a day: bays in use, service rate, level of the arrivals.
+carries beliefs on what moves during a day: bays in use, service rate, level of the arrivals. Where
+no tail is seen the level is an axis of the grid: what a full site hides of the arrivals is then
+inferred together with the queue, and the queue is as uncertain as the level.
 """
 
 from __future__ import annotations
@@ -24,6 +26,12 @@ from protocols.time import US_PER_S, TimeUs
 Vector = NDArray[np.float64]
 
 LEVEL_HALF_LIFE_S = 35.0 * 60.0
+LEVELS = np.array([0.35, 0.55, 0.75, 0.95, 1.2, 1.55, 2.1])
+"""Of the arrivals over the profile, where the level is an axis of the grid."""
+
+LEVEL_MOVE_S = 2.0 * 3600.0
+"""Mean time until a level is forgotten for the usual law of levels."""
+
 LEVEL_LIMITS = (0.3, 3.0)
 RATE_HALF_LIFE_S = 90.0 * 60.0
 FLOW_MEMORY_S = 900.0
@@ -46,8 +54,9 @@ MOST_MISSING = 3
 class State:
     """What is believed at `t_us`.
 
-    `grid`: P(waiting = q, busy = b), shape (max_queue + 1, max_bays + 1), sum 1. `bays`: P(c bays
-    in use), (max_bays + 1,). `service`: (departures, busy-bay seconds) of the Gamma law of the
+    `grid`: P(level, waiting = q, busy = b), shape (levels, max_queue + 1, max_bays + 1), sum 1;
+    one level where the tail is seen, else those of `level_nodes`. `bays`: P(c bays in use),
+    (max_bays + 1,). `service`: (departures, busy-bay seconds) of the Gamma law of the
     service rate of a bay. `level`: (cars seen, cars expected) of the Gamma law of the arrivals
     over the profile. `flows`: recent cars a second by detector. `silence`: cars expected at each
     detector since its last count. `resets`: times the counts contradicted the state.
@@ -71,12 +80,19 @@ class State:
     @property
     def level_mean(self) -> float:
         """Arrivals over the profile, within LEVEL_LIMITS."""
+        if self.grid.shape[0] > 1:
+            return float(self.grid.sum(axis=(1, 2)) @ LEVELS)
         return min(max(self.level[0] / self.level[1], LEVEL_LIMITS[0]), LEVEL_LIMITS[1])
 
     @property
     def queue(self) -> Vector:
         """P(cars waiting = 0, 1, ...)."""
-        return np.asarray(self.grid.sum(axis=1))
+        return np.asarray(self.grid.sum(axis=(0, 2)))
+
+    @property
+    def busy(self) -> Vector:
+        """P(bays busy = 0, 1, ...)."""
+        return np.asarray(self.grid.sum(axis=(0, 1)))
 
     @property
     def mean_bays(self) -> float:
@@ -86,7 +102,7 @@ class State:
     @property
     def free(self) -> float:
         """P(nobody waits and a bay is free)."""
-        return float(self.grid[0] @ _above(self.bays))
+        return float(self.grid[:, 0].sum(axis=0) @ _above(self.bays))
 
     def to_bytes(self) -> bytes:
         """A checkpoint; `from_bytes` of the same model gives the state back exactly."""
@@ -112,8 +128,8 @@ class State:
         if len(data) % 8 or len(data) < 8 * _HEAD:
             raise ValueError(f"a checkpoint of {len(data)} bytes is not whole")
         body = np.frombuffer(data, dtype="<f8").astype(np.float64)
-        rows, columns = int(body[_HEAD - 2]), int(body[_HEAD - 1])
-        if body.size != _HEAD + columns + rows * columns or not np.isfinite(body).all():
+        shape = tuple(int(one) for one in body[_HEAD - 3 : _HEAD])
+        if body.size != _HEAD + shape[2] + math.prod(shape) or not np.isfinite(body).all():
             raise ValueError("a checkpoint of another shape")
         return State(
             t_us=TimeUs(int(body[0])),
@@ -123,16 +139,21 @@ class State:
             silence=(float(body[8]), float(body[9]), float(body[10])),
             resets=int(body[11]),
             evidence=float(body[12]),
-            bays=body[_HEAD : _HEAD + columns],
-            grid=body[_HEAD + columns :].reshape(rows, columns),
+            bays=body[_HEAD : _HEAD + shape[2]],
+            grid=body[_HEAD + shape[2] :].reshape(shape),
         )
 
 
-_HEAD = 15
+_HEAD = 16
 
 
 def start(
-    model: SiteModel, t_us: TimeUs, *, second: float, queue_before: int | None = None
+    model: SiteModel,
+    t_us: TimeUs,
+    *,
+    second: float,
+    queue_before: int | None = None,
+    sees_tail: bool = True,
 ) -> State:
     """The state at the known zero: nobody inside, `queue_before` cars at the tail (None: 0)."""
     grid = np.zeros((model.max_queue + 1, model.max_bays + 1))
@@ -151,12 +172,27 @@ def start(
     flow = model.profile.rates.max() * 0.5
     return State(
         t_us=t_us,
-        grid=grid / grid.sum(),
+        grid=(np.ones(1) if sees_tail else level_prior(model))[:, None, None] * grid / grid.sum(),
         bays=bays_prior(model, second),
         service=(model.service_weight, model.service_weight * model.mean_service_s),
         level=(strength, strength),
         flows=(flow, flow, flow),
     )
+
+
+def level_prior(model: SiteModel) -> Vector:
+    """P(level = LEVELS): Gamma with mean 1 and the profile's dispersion."""
+    return _level_prior(round(max(model.profile.dispersion, 1e-3), 4))
+
+
+@lru_cache(maxsize=64)
+def _level_prior(dispersion: float) -> Vector:
+    shape = 1.0 / dispersion
+    logs = (shape - 1.0) * np.log(LEVELS) - shape * LEVELS + np.log(np.gradient(LEVELS))
+    law = np.exp(logs - logs.max()) + 1e-4
+    law /= law.sum()
+    law.flags.writeable = False
+    return np.asarray(law)
 
 
 def bays_prior(model: SiteModel, second: float) -> Vector:
@@ -189,8 +225,10 @@ def step(
         )
         for one, count, flow in zip(DETECTORS, counts, flows, strict=True)
     ]
-    came = _unseen_arrivals(model, arrivals) if laws[0] is None else laws[0]
-    grid = _arrive(state.grid, came, model, blind=laws[0] is None)
+    if laws[0] is None:
+        grid = _arrive_unseen(state, expected, model)
+    else:
+        grid = _arrive(state.grid, laws[0])
     grid = _enter_and_leave(grid, laws[1], laws[2], state.service_rate * dt_s)
     if laws[1] is None:
         grid = _fill(grid, state.bays, model.max_bays)
@@ -200,6 +238,8 @@ def step(
     if not total > IMPOSSIBLE:
         grid, total, resets = _reset(state.grid), IMPOSSIBLE, resets + 1
     grid = _leak(grid, LEAK_PER_S * dt_s)
+    if grid.shape[0] > 1:
+        grid = _level_drift(grid, level_prior(model), dt_s / LEVEL_MOVE_S)
     after = replace(
         state,
         t_us=TimeUs(state.t_us + round(dt_s * US_PER_S)),
@@ -217,7 +257,11 @@ def run(
     """The states after each step of `counts` from step `first` on, beginning from `state`."""
     if state is None:
         state = start(
-            model, counts.start_us, second=counts.second, queue_before=counts.queue_before
+            model,
+            counts.start_us,
+            second=counts.second,
+            queue_before=counts.queue_before,
+            sees_tail=counts.tail is not None,
         )
     rows = tuple(counts.rows.values())
     for index in range(first, counts.steps):
@@ -239,34 +283,49 @@ def _covered(row: NDArray[np.int64] | None, index: int) -> int | None:
     return int(row[index])
 
 
-def _unseen_arrivals(model: SiteModel, mean: float) -> tuple[int, Vector]:
-    return 0, kernel.poisson(mean)
-
-
-def _arrive(grid: Vector, came: tuple[int, Vector], model: SiteModel, *, blind: bool) -> Vector:
-    """Cars join: q grows by the law `came`; mass above the top gathers there."""
+def _arrive(grid: Vector, came: tuple[int, Vector]) -> Vector:
+    """Cars join: q grows by the law `came`; `_fold` gathers what is above the top."""
     first, weights = came
-    top = model.max_queue
-    out = np.zeros((top + first + weights.size, grid.shape[1]))
+    levels, rows, columns = grid.shape
+    out = np.zeros((levels, rows + first + weights.size - 1, columns))
     for index, weight in enumerate(weights):
-        out[first + index : first + index + top + 1] += weight * grid
-    if blind:
-        out = _balk(grid, out, model)
+        out[:, first + index : first + index + rows] += weight * grid
     return out
 
 
-def _balk(before: Vector, joined: Vector, model: SiteModel) -> Vector:
-    """Where the tail is not seen, a car stays away with chance 1 - exp(-(q / balk_queue)^2)."""
-    queue = np.arange(before.shape[0])
-    join = np.exp(-((queue / model.balk_queue) ** 2))[:, None]
-    out = np.zeros_like(joined)
-    out[: before.shape[0]] = before * (1.0 - join)
-    grown = joined.copy()
-    ratio = np.ones(joined.shape[0])
-    ratio[: queue.size] = join[:, 0]
-    ratio[queue.size :] = join[-1, 0]
-    out += grown * ratio[:, None]
-    return np.asarray(out / max(float(out.sum()), IMPOSSIBLE) * float(before.sum()))
+def _arrive_unseen(state: State, expected: float, model: SiteModel) -> Vector:
+    """Where no tail is seen: Poisson arrivals by level, of whom some stay away from a long queue."""
+    grid = state.grid
+    levels, rows, columns = grid.shape
+    at = LEVELS if levels > 1 else np.array([state.level_mean])
+    laws = _poissons(tuple(float(f"{expected * one:.2e}") for one in at))
+    join = _joining(rows, round(model.balk_queue, 1))
+    out = np.zeros((levels, rows + laws.shape[1] - 1, columns))
+    out[:, :rows] += (1.0 - join)[:, None] * grid
+    coming = join[:, None] * grid
+    for cars in range(laws.shape[1]):
+        out[:, cars : cars + rows] += laws[:, cars, None, None] * coming
+    return out
+
+
+@lru_cache(maxsize=4096)
+def _poissons(means: tuple[float, ...]) -> Vector:
+    """A row of kernel.poisson for each mean, filled up with zeros."""
+    laws = [kernel.poisson(mean) for mean in means]
+    out = np.zeros((len(laws), max(law.size for law in laws)))
+    for row, law in zip(out, laws, strict=True):
+        row[: law.size] = law
+    return out
+
+
+@lru_cache(maxsize=64)
+def _joining(rows: int, balk_queue: float) -> Vector:
+    """A car joins a queue of q with chance exp(-(q / balk_queue)^2)."""
+    return np.exp(-((np.arange(rows) / balk_queue) ** 2))
+
+
+def _level_drift(grid: Vector, prior: Vector, chance: float) -> Vector:
+    return np.asarray((1.0 - chance) * grid + chance * prior[:, None, None] * grid.sum(axis=0))
 
 
 def _enter_and_leave(
@@ -282,19 +341,19 @@ def _enter_and_leave(
     """
     first, weights = (0, np.ones(1)) if entered is None else entered
     spare = first + weights.size - 1
-    rows, columns = grid.shape
-    moved = np.zeros((rows, columns + spare))
+    levels, rows, columns = grid.shape
+    moved = np.zeros((levels, rows, columns + spare))
     for index, weight in enumerate(weights):
         cars = first + index
         if cars < rows:
-            moved[: rows - cars, cars : cars + columns] += weight * grid[cars:]
+            moved[:, : rows - cars, cars : cars + columns] += weight * grid[:, cars:]
     if left is None:
         return np.asarray(moved @ _thinning(columns + spare, round(service, 5)))
     out = np.zeros_like(moved)
     for index, weight in enumerate(left[1]):
         cars = left[0] + index
         if cars < columns + spare:
-            out[:, : columns + spare - cars] += weight * moved[:, cars:]
+            out[..., : columns + spare - cars] += weight * moved[..., cars:]
     return out
 
 
@@ -312,30 +371,30 @@ def _thinning(size: int, service: float) -> Vector:
 
 def _fill(grid: Vector, bays: Vector, max_bays: int) -> Vector:
     """Waiting cars take the free bays at once (no entry detector): only the sum is kept."""
-    rows, columns = grid.shape
-    totals = np.zeros(rows + columns - 1)
+    levels, rows, columns = grid.shape
+    totals = np.zeros((levels, rows + columns - 1))
     for busy in range(columns):
-        totals[busy : busy + rows] += grid[:, busy]
+        totals[:, busy : busy + rows] += grid[..., busy]
     out = np.zeros_like(grid)
     for bay_count in range(1, max_bays + 1):
         weight = bays[bay_count]
         if weight < 1e-4:
             continue
-        out[0, :bay_count] += weight * totals[:bay_count]
-        waiting = totals[bay_count:][:rows]
-        out[: waiting.size, bay_count] += weight * waiting
+        out[:, 0, :bay_count] += weight * totals[:, :bay_count]
+        waiting = totals[:, bay_count : bay_count + rows]
+        out[:, : waiting.shape[1], bay_count] += weight * waiting
     return out
 
 
 def _fold(grid: Vector, model: SiteModel) -> Vector:
     """Back to the size of the grid: what lies above an edge gathers at it."""
     rows, columns = model.max_queue + 1, model.max_bays + 1
-    if grid.shape[0] > rows:
-        grid[rows - 1] += grid[rows:].sum(axis=0)
-    out = grid[:rows, :columns].copy()
-    if grid.shape[1] > columns:
-        over = grid[:rows, columns:]
-        out[:, -1] += over @ (OVER_CAPACITY ** np.arange(1, over.shape[1] + 1))
+    if grid.shape[1] > rows:
+        grid[:, rows - 1] += grid[:, rows:].sum(axis=1)
+    out = grid[:, :rows, :columns].copy()
+    if grid.shape[2] > columns:
+        over = grid[:, :rows, columns:]
+        out[..., -1] += over @ (OVER_CAPACITY ** np.arange(1, over.shape[2] + 1))
     return out
 
 
@@ -343,21 +402,21 @@ def _abandon(grid: Vector, chance: float) -> Vector:
     """Each waiting car leaves with `chance` in a step (at most one a step)."""
     if chance <= 0.0:
         return grid
-    leaving = np.minimum(np.arange(grid.shape[0]) * chance, 0.5)[:, None] * grid
+    leaving = np.minimum(np.arange(grid.shape[1]) * chance, 0.5)[:, None] * grid
     out = grid - leaving
-    out[:-1] += leaving[1:]
+    out[:, :-1] += leaving[:, 1:]
     return np.asarray(out)
 
 
 def _conserve(model: SiteModel, grid: Vector, bays: Vector) -> tuple[Vector, Vector, float]:
     """Grid and bays made to agree; also the mass left over, which is the evidence of the counts."""
     idle, waiting = _conservation(model.max_bays, round(model.step_s / model.refill_s, 2))
-    empty = grid[0] @ idle
-    queued = grid[1:].sum(axis=0) @ waiting
+    empty = grid[:, 0].sum(axis=0) @ idle
+    queued = grid[:, 1:].sum(axis=(0, 1)) @ waiting
     belief = bays * (empty + queued)
     out = np.empty_like(grid)
-    out[0] = grid[0] * (idle @ bays)
-    out[1:] = grid[1:] * (waiting @ bays)
+    out[:, 0] = grid[:, 0] * (idle @ bays)
+    out[:, 1:] = grid[:, 1:] * (waiting @ bays)
     total = float(out.sum())
     if not total > IMPOSSIBLE:
         return grid, bays, 0.0
@@ -381,13 +440,13 @@ def _conservation(max_bays: int, steps: float) -> tuple[Vector, Vector]:
 def _reset(grid: Vector) -> Vector:
     """Half of what was believed, half an empty queue with the same bays."""
     out = 0.5 * grid
-    out[0] += 0.5 * grid.sum(axis=0)
+    out[:, 0] += 0.5 * grid.sum(axis=1)
     return np.asarray(out / out.sum())
 
 
 def _leak(grid: Vector, share: float) -> Vector:
     out = (1.0 - share) * grid
-    out[0] += share * grid.sum(axis=0)
+    out[:, 0] += share * grid.sum(axis=1)
     return np.asarray(out)
 
 
@@ -468,7 +527,7 @@ def _learn_service(
     if cars[2] is not None:
         through = full * sum(known) / len(known) + (1.0 - full) * cars[2]
         weight = full + 0.3 * (1.0 - full)
-        busy = float(after.grid.sum(axis=0) @ np.arange(after.grid.shape[1]))
+        busy = float(after.busy @ np.arange(after.busy.size))
         departures += weight * through
         busy_s += weight * busy * model.step_s
     return departures + len(served_s), busy_s + math.fsum(served_s)
