@@ -53,7 +53,6 @@ class Eclor:
             counts.start_us,
             second=counts.second,
             queue_before=counts.queue_before,
-            sees_tail=counts.tail is not None,
         )
 
     def _quantiles(self, state: grid.State) -> Vector:

@@ -77,6 +77,7 @@ def binned(
         tail=rows[Detector.TAIL],
         entry=rows[Detector.ENTRY],
         exit=rows[Detector.EXIT],
+        opens_us=true.start_us,
     )
 
 
@@ -132,4 +133,5 @@ def _changed(
         exit=rows[Detector.EXIT],
         served_s=whole.served_s,
         queue_before=whole.queue_before,
+        opens_us=whole.opens_us,
     )

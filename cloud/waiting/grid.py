@@ -153,7 +153,6 @@ def start(
     *,
     second: float,
     queue_before: int | None = None,
-    sees_tail: bool = True,
 ) -> State:
     """The state at the known zero: nobody inside, `queue_before` cars at the tail (None: 0)."""
     grid = np.zeros((model.max_queue + 1, model.max_bays + 1))
@@ -172,7 +171,7 @@ def start(
     flow = model.profile.rates.max() * 0.5
     return State(
         t_us=t_us,
-        grid=(np.ones(1) if sees_tail else level_prior(model))[:, None, None] * grid / grid.sum(),
+        grid=grid[None] / grid.sum(),
         bays=bays_prior(model, second),
         service=(model.service_weight, model.service_weight * model.mean_service_s),
         level=(strength, strength),
@@ -180,19 +179,28 @@ def start(
     )
 
 
-def level_prior(model: SiteModel) -> Vector:
-    """P(level = LEVELS): Gamma with mean 1 and the profile's dispersion."""
-    return _level_prior(round(max(model.profile.dispersion, 1e-3), 4))
+def _split(state: State) -> Vector:
+    """The grid by level: as it is, or by what the tail has told of the level until it was lost."""
+    if state.grid.shape[0] > 1:
+        return state.grid
+    seen, expected = state.level
+    law = _level_law(round(seen, 1), round(expected, 1))
+    return np.asarray(law[:, None, None] * state.grid)
 
 
-@lru_cache(maxsize=64)
-def _level_prior(dispersion: float) -> Vector:
-    shape = 1.0 / dispersion
-    logs = (shape - 1.0) * np.log(LEVELS) - shape * LEVELS + np.log(np.gradient(LEVELS))
-    law = np.exp(logs - logs.max()) + 1e-4
+@lru_cache(maxsize=1024)
+def _level_law(seen: float, expected: float) -> Vector:
+    """P(level = LEVELS), Gamma of `seen` cars where `expected` were expected; never quite 0."""
+    logs = (seen - 1.0) * np.log(LEVELS) - expected * LEVELS + np.log(np.gradient(LEVELS))
+    law = np.asarray(np.exp(logs - logs.max()) + 1e-4)
     law /= law.sum()
     law.flags.writeable = False
-    return np.asarray(law)
+    return law
+
+
+def _level_prior(model: SiteModel) -> Vector:
+    strength = round(1.0 / max(model.profile.dispersion, 1e-3), 1)
+    return _level_law(strength, strength)
 
 
 def bays_prior(model: SiteModel, second: float) -> Vector:
@@ -208,8 +216,12 @@ def step(
     second: float,
     kind: int,
     served_s: Sequence[float] = (),
+    is_open: bool = True,
 ) -> State:
-    """The state one step later. `counts`: tail, entry, exit; None where nothing is known."""
+    """The state one step later. `counts`: tail, entry, exit; None where nothing is known.
+
+    While the gate is not open (`is_open`), cars wait beside free bays.
+    """
     dt_s = model.step_s
     expected = model.profile.rate(kind, second) * dt_s
     arrivals = expected * state.level_mean
@@ -225,21 +237,19 @@ def step(
         )
         for one, count, flow in zip(DETECTORS, counts, flows, strict=True)
     ]
-    if laws[0] is None:
-        grid = _arrive_unseen(state, expected, model)
-    else:
-        grid = _arrive(state.grid, laws[0])
+    before = _split(state) if laws[0] is None else state.grid.sum(axis=0, keepdims=True)
+    grid = _arrive_unseen(before, expected, model) if laws[0] is None else _arrive(before, laws[0])
     grid = _enter_and_leave(grid, laws[1], laws[2], state.service_rate * dt_s)
     if laws[1] is None:
         grid = _fill(grid, state.bays, model.max_bays)
     grid = _abandon(_fold(grid, model), model.leave_rate * dt_s)
-    grid, bays, total = _conserve(model, grid, state.bays)
+    grid, bays, total = _conserve(model, grid, state.bays, is_open=is_open)
     resets = state.resets
     if not total > IMPOSSIBLE:
-        grid, total, resets = _reset(state.grid), IMPOSSIBLE, resets + 1
+        grid, total, resets = _reset(before), IMPOSSIBLE, resets + 1
     grid = _leak(grid, LEAK_PER_S * dt_s)
     if grid.shape[0] > 1:
-        grid = _level_drift(grid, level_prior(model), dt_s / LEVEL_MOVE_S)
+        grid = _level_drift(grid, _level_prior(model), dt_s / LEVEL_MOVE_S)
     after = replace(
         state,
         t_us=TimeUs(state.t_us + round(dt_s * US_PER_S)),
@@ -261,7 +271,6 @@ def run(
             counts.start_us,
             second=counts.second,
             queue_before=counts.queue_before,
-            sees_tail=counts.tail is not None,
         )
     rows = tuple(counts.rows.values())
     for index in range(first, counts.steps):
@@ -273,6 +282,7 @@ def run(
             second=(counts.second + index * counts.step_s) % 86_400.0,
             kind=counts.kind,
             served_s=counts.served_s[index] if counts.served_s is not None else (),
+            is_open=counts.is_open(index),
         )
         yield state
 
@@ -293,12 +303,10 @@ def _arrive(grid: Vector, came: tuple[int, Vector]) -> Vector:
     return out
 
 
-def _arrive_unseen(state: State, expected: float, model: SiteModel) -> Vector:
-    """Where no tail is seen: Poisson arrivals by level, of whom some stay away from a long queue."""
-    grid = state.grid
+def _arrive_unseen(grid: Vector, expected: float, model: SiteModel) -> Vector:
+    """Where no tail is seen: Poisson arrivals by level; some stay away from a long queue."""
     levels, rows, columns = grid.shape
-    at = LEVELS if levels > 1 else np.array([state.level_mean])
-    laws = _poissons(tuple(float(f"{expected * one:.2e}") for one in at))
+    laws = _poissons(tuple(float(f"{expected * one:.2e}") for one in LEVELS))
     join = _joining(rows, round(model.balk_queue, 1))
     out = np.zeros((levels, rows + laws.shape[1] - 1, columns))
     out[:, :rows] += (1.0 - join)[:, None] * grid
@@ -408,9 +416,12 @@ def _abandon(grid: Vector, chance: float) -> Vector:
     return np.asarray(out)
 
 
-def _conserve(model: SiteModel, grid: Vector, bays: Vector) -> tuple[Vector, Vector, float]:
+def _conserve(
+    model: SiteModel, grid: Vector, bays: Vector, *, is_open: bool
+) -> tuple[Vector, Vector, float]:
     """Grid and bays made to agree; also the mass left over, which is the evidence of the counts."""
-    idle, waiting = _conservation(model.max_bays, round(model.step_s / model.refill_s, 2))
+    pressure = model.step_s / model.refill_s if is_open else 0.0
+    idle, waiting = _conservation(model.max_bays, round(pressure, 2))
     empty = grid[:, 0].sum(axis=0) @ idle
     queued = grid[:, 1:].sum(axis=(0, 1)) @ waiting
     belief = bays * (empty + queued)

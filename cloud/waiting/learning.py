@@ -1,17 +1,29 @@
-"""A site's model from its past openings; what staff declare is the first guess only."""
+"""A site's model from its past openings; what staff declare is the first guess only.
+
+Nothing here needs a known wait. Whole openings begin and end with an empty site, so what came in
+also went out: the detectors' totals differ by their own errors alone, in the mean by their gains,
+in the spread by misses and doubles. The time that all cars were inside, over their number, is the
+mean service time (Little's law). The bays in use are the number under which the filter finds the
+counts least surprising.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from cloud.waiting import grid
+from cloud.waiting.gains import detector_laws
 from cloud.waiting.site import (
     KINDS,
     NOT_COVERED,
     SLOT_S,
     SLOTS,
     Declared,
+    Detector,
+    DetectorLaw,
     OpeningCounts,
     Profile,
     SiteModel,
@@ -21,31 +33,211 @@ from cloud.waiting.site import (
 PROFILE_PRIOR = 2.0
 """Openings that the mean of all days is worth in a slot of one kind of day."""
 
+PRIOR_CARS = 100.0
+"""Cars that the declared mean service time is worth."""
+
+SERVICE_LIMITS = (0.2, 5.0)
+"""Of the declared mean service time."""
+
+REFILL_OF_SERVICE = 0.04
+TRIAL_STEPS = 3_000
+"""Steps of the fullest openings on which numbers of bays are compared."""
+
+PROFILE_STEPS = 15_000
+PROFILE_ROUNDS = 2
+
+PATIENCE_S = 2_000.0
+"""A car is as likely as not to stay away from a queue of some such wait."""
+
+LEVEL_SPREAD = 0.08
+"""Least variance of an opening's level; a level moves within an opening also."""
+
 
 def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
     """The model of a site from whole past openings, in any order."""
-    step_s = openings[0].step_s if openings else 60.0
-    return SiteModel(
+    laws = detector_laws(openings)
+    service_s = _mean_service_s(openings, laws, declared)
+    rates = _rates(openings, laws)
+    first = SiteModel(
         bays=declared.bays,
-        mean_service_s=declared.mean_service_s,
-        step_s=step_s,
+        mean_service_s=service_s,
+        step_s=openings[0].step_s if openings else 60.0,
         max_bays=declared.bays + 2,
-        refill_s=0.04 * declared.mean_service_s,
-        profile=Profile(_rates(openings)),
+        refill_s=REFILL_OF_SERVICE * service_s,
+        detectors=laws,
+        profile=Profile(rates, _dispersion(openings, laws, rates)),
+    )
+    model = _with_bays(first, openings, declared.bays)
+    return _uncensored(model, openings)
+
+
+def _uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
+    """The profile of arrivals where only entries are seen: those who wait came before they entered.
+
+    Arrivals of a step are its entries and what the queue grew by, as the filter believes
+    (expectation-maximisation, from the profile of the entries on).
+    """
+    unseen = [one for one in openings if one.tail is None and one.entry is not None]
+    if not unseen:
+        return model
+    for _ in range(PROFILE_ROUNDS):
+        guessed = [_with_arrivals(model, one) for one in _some(unseen)]
+        rates = _rates(guessed, dict(model.detectors))
+        model = replace(model, profile=replace(model.profile, rates=rates))
+    return model
+
+
+def _with_arrivals(model: SiteModel, one: OpeningCounts) -> OpeningCounts:
+    """The opening with the arrivals that the filter believes in, as if counted at the tail."""
+    queue = np.array([state.queue @ np.arange(state.queue.size) for state in grid.run(model, one)])
+    assert one.entry is not None
+    entered = np.maximum(one.entry[: queue.size], 0) / model.detectors[Detector.ENTRY].gain
+    came = np.maximum(entered + np.diff(queue, prepend=0.0), 0.0)
+    gain = model.detectors[Detector.TAIL].gain
+    return replace(one, tail=np.where(one.entry[: queue.size] < 0, NOT_COVERED, came * gain))
+
+
+def _some(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
+    """Openings drawn at random (always the same) until they have PROFILE_STEPS steps."""
+    chosen, steps = [], 0
+    for index in np.random.default_rng(0).permutation(len(openings)):
+        if steps >= PROFILE_STEPS:
+            break
+        chosen.append(openings[index])
+        steps += openings[index].steps
+    return chosen
+
+
+def _with_bays(model: SiteModel, openings: Sequence[OpeningCounts], declared: int) -> SiteModel:
+    """The number of bays with the greatest evidence, looked for upwards and downwards."""
+    fullest = _fullest(openings)
+    if not any(one.exit is not None for one in fullest):
+        return _of_bays(model, declared)
+    most = declared + 2 if not fullest else max(2, _most_inside(fullest, model))
+    found: dict[int, float] = {}
+
+    def evidence(bays: int) -> float:
+        if bays not in found:
+            found[bays] = _evidence(_of_bays(model, bays), fullest)
+        return found[bays]
+
+    best = min(max(declared, 1), most)
+    while evidence(best + 1) > evidence(best) and best < most:
+        best += 1
+    while best > 1 and evidence(best - 1) > evidence(best):
+        best -= 1
+    return _of_bays(model, best)
+
+
+def _of_bays(model: SiteModel, bays: int) -> SiteModel:
+    return replace(
+        model,
+        bays=bays,
+        max_bays=bays + 2,
+        balk_queue=max(4.0, PATIENCE_S * bays / model.mean_service_s),
     )
 
 
-def _rates(openings: Sequence[OpeningCounts]) -> Vector:
+def _evidence(model: SiteModel, openings: Sequence[OpeningCounts]) -> float:
+    return sum(list(grid.run(model, one))[-1].evidence for one in openings)
+
+
+def _fullest(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
+    """Openings with most cars a step, until TRIAL_STEPS."""
+    chosen, steps = [], 0
+    busiest = sorted((one for one in openings if one.steps), key=lambda one: -_cars_a_step(one))
+    for one in busiest:
+        if steps >= TRIAL_STEPS:
+            break
+        chosen.append(one)
+        steps += one.steps
+    return chosen
+
+
+def _cars_a_step(one: OpeningCounts) -> float:
+    return 0.0 if one.entry is None else float(np.maximum(one.entry, 0).sum()) / one.steps
+
+
+def _inside(one: OpeningCounts, laws: dict[Detector, DetectorLaw]) -> Vector:
+    """Cars inside after each step, by gains and the opening's own residue spread over its cars."""
+    assert one.entry is not None
+    assert one.exit is not None
+    entered = np.cumsum(np.maximum(one.entry, 0)) / laws[Detector.ENTRY].gain
+    left = np.cumsum(np.maximum(one.exit, 0)) / laws[Detector.EXIT].gain
+    if not left.size or left[-1] <= 0 or entered[-1] <= 0:
+        return np.zeros(entered.size)
+    cars = 0.5 * (entered[-1] + left[-1])
+    return np.asarray(entered * cars / entered[-1] - left * cars / left[-1])
+
+
+def _most_inside(openings: Sequence[OpeningCounts], model: SiteModel) -> int:
+    laws = dict(model.detectors)
+    inside = [_inside(one, laws) for one in openings if one.exit is not None]
+    return round(float(np.quantile(np.concatenate(inside), 0.98))) + 2 if inside else 2
+
+
+def _mean_service_s(
+    openings: Sequence[OpeningCounts], laws: dict[Detector, DetectorLaw], declared: Declared
+) -> float:
+    """Little's law over whole openings without holes; leaning on what is declared."""
+    inside_s, cars = PRIOR_CARS * declared.mean_service_s, PRIOR_CARS
+    for one in openings:
+        if one.entry is None or one.exit is None or _has_hole(one):
+            continue
+        inside = _inside(one, laws)
+        inside_s += float(inside.sum()) * one.step_s
+        cars += float(one.entry.sum()) / laws[Detector.ENTRY].gain
+    low, high = SERVICE_LIMITS
+    return min(max(inside_s / cars, low * declared.mean_service_s), high * declared.mean_service_s)
+
+
+def _has_hole(one: OpeningCounts) -> bool:
+    return any(row is not None and bool((row == NOT_COVERED).any()) for row in one.rows.values())
+
+
+def _dispersion(
+    openings: Sequence[OpeningCounts], laws: dict[Detector, DetectorLaw], rates: Vector
+) -> float:
+    """Variance of the level of an opening: what its cars vary beyond a Poisson law."""
+    excess, weight = 0.0, 0.0
+    for one in openings:
+        counted = _arrivals(one)
+        if counted is None or _has_hole(one):
+            continue
+        row, detector = counted
+        cars = float(row.sum()) / laws[detector].gain
+        slot = _slots(one, len(row))
+        expected = float(rates[one.kind][slot].sum()) * one.step_s
+        if expected > 1.0:
+            excess += (cars - expected) ** 2 - expected
+            weight += expected**2
+    return max(excess / weight if weight else 0.0, LEVEL_SPREAD)
+
+
+def _arrivals(one: OpeningCounts) -> tuple[Vector, Detector] | None:
+    if one.tail is not None:
+        return one.tail.astype(np.float64), Detector.TAIL
+    if one.entry is not None:
+        return one.entry.astype(np.float64), Detector.ENTRY
+    return None
+
+
+def _slots(one: OpeningCounts, steps: int) -> Vector:
+    at = (one.second + (np.arange(steps) + 0.5) * one.step_s) % 86_400.0
+    return np.asarray((at // SLOT_S).astype(np.int64))
+
+
+def _rates(openings: Sequence[OpeningCounts], laws: dict[Detector, DetectorLaw]) -> Vector:
     """(KINDS, SLOTS) cars a second; a kind of day that was rarely seen leans on all days."""
     cars, covered_s = np.zeros((KINDS, SLOTS)), np.zeros((KINDS, SLOTS))
     for one in openings:
-        row = one.tail if one.tail is not None else one.entry
-        if row is None:
+        counted = _arrivals(one)
+        if counted is None:
             continue
+        row, detector = counted
         seen = row != NOT_COVERED
-        at = (one.second + (np.arange(len(row)) + 0.5) * one.step_s) % 86_400.0
-        slot = (at // SLOT_S).astype(np.int64)
-        np.add.at(cars[one.kind], slot[seen], row[seen])
+        slot = _slots(one, len(row))
+        np.add.at(cars[one.kind], slot[seen], row[seen] / laws[detector].gain)
         np.add.at(covered_s[one.kind], slot[seen], one.step_s)
     overall = cars.sum(axis=0) / np.maximum(covered_s.sum(axis=0), 1.0)
     prior_s = PROFILE_PRIOR * SLOT_S

@@ -191,6 +191,8 @@ class OpeningCounts:
     exit: Ints | None
     served_s: tuple[tuple[float, ...], ...] | None = None
     queue_before: int = 0
+    opens_us: TimeUs | None = None
+    """When the gate opens, where cars are counted from before: nobody can enter until then."""
 
     @property
     def steps(self) -> int:
@@ -211,6 +213,10 @@ class OpeningCounts:
             exit=None if self.exit is None else self.exit[:steps],
             served_s=None if self.served_s is None else self.served_s[:steps],
         )
+
+    def is_open(self, step: int) -> bool:
+        """Whether cars could enter in step `step`."""
+        return self.opens_us is None or self.at_us(step) > self.opens_us
 
     def at_us(self, step: int) -> TimeUs:
         """End of step `step` (0 = the first): when its counts are known."""
