@@ -21,7 +21,7 @@ PRIOR_OPENINGS = 4.0
 USUAL = 0.05
 """m + d of a usual loop."""
 
-LIMITS = (0.002, 0.45)
+LIMITS = (0.001, 0.45)
 LEAST_CARS = 5.0
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.waiting.calibration import Calibration, unchanged
 from cloud.waiting.model import Situation
 from protocols.time import US_PER_S, TimeUs
 
 Vector = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-VERSION = 1
+VERSION = 2
 KINDS = 8
 """Kinds of day: Monday to Sunday, then a public holiday."""
 
@@ -100,10 +101,10 @@ class SiteModel:
     bays_spread: float = 0.5
     """Standard deviation of the bays in use about their usual number."""
 
-    service_weight: float = 40.0
+    service_weight: float = 80.0
     """Departures that the mean service time is worth at the start of an opening."""
 
-    cv2: float = 0.6
+    cv2: float = 0.5
     """Squared coefficient of variation of the time between two departures of a full site."""
 
     refill_s: float = 27.0
@@ -117,6 +118,9 @@ class SiteModel:
 
     known_zero: bool = True
     """Whether each opening begins and ends with an empty site."""
+
+    calibration: Calibration = field(default_factory=unchanged)
+    """Of the law of the wait where the tail is counted: elsewhere nothing tells the truth."""
 
     def usual_bays(self, second: float) -> float:
         """Usual bays at `second` of the local day."""
@@ -135,6 +139,7 @@ class SiteModel:
             "detectors": {
                 one.value: [law.miss, law.double, law.cars] for one, law in self.detectors.items()
             },
+            "calibration": self.calibration.levels.tolist(),
             "bays_by_slot": None if self.bays_by_slot is None else self.bays_by_slot.tolist(),
             **{name: getattr(self, name) for name in _PLAIN},
         }
@@ -153,6 +158,7 @@ class SiteModel:
                 Detector(name): DetectorLaw(*law) for name, law in document["detectors"].items()
             },
             bays_by_slot=None if by_slot is None else np.array(by_slot),
+            calibration=Calibration(np.array(document["calibration"])),
             **{name: document[name] for name in _PLAIN},
         )
 
@@ -217,6 +223,10 @@ class OpeningCounts:
     def is_open(self, step: int) -> bool:
         """Whether cars could enter in step `step`."""
         return self.opens_us is None or self.at_us(step) > self.opens_us
+
+    def is_asked(self, step: int) -> bool:
+        """Whether a visitor could come at the end of step `step`: open, and not yet closed."""
+        return self.is_open(step) and self.at_us(step) <= self.closes_us
 
     def at_us(self, step: int) -> TimeUs:
         """End of step `step` (0 = the first): when its counts are known."""
