@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -10,7 +12,9 @@ from benchmarks.waiting_methods.case import LEVELS, MEDIAN, Answer, Case, Labell
 from cloud.waiting import grid, law
 from cloud.waiting.learning import learn
 from cloud.waiting.model import Situation
-from cloud.waiting.site import Declared, SiteModel, Vector
+from cloud.waiting.site import Declared, Detector, SiteModel, Vector
+
+LEAST_REST_S = 1.0
 
 
 class Eclor:
@@ -33,18 +37,37 @@ class Eclor:
         self._model = learn([one.case.counts for one in past], self._declared)
 
     def answer(self, case: Case) -> Answer:
-        """Median and quantiles at each question, from the counts of the steps that have ended."""
+        """Median and quantiles at each question, from what was counted before it."""
         known = case.steps_known
+        rest_s = case.asked_s - known * case.counts.step_s
+        asked: dict[int, dict[float, list[int]]] = {}
+        for row, (step, rest) in enumerate(zip(known.tolist(), rest_s.tolist(), strict=True)):
+            asked.setdefault(step, {}).setdefault(rest, []).append(row)
         found = np.empty((known.size, LEVELS.size))
-        wanted = {int(step) for step in known}
-        quantiles = {0: self._quantiles(self._start(case))} if 0 in wanted else {}
         whole = case.counts.until(int(known.max(initial=0)))
-        for done, state in enumerate(grid.run(self.model, whole), start=1):
-            if done in wanted:
-                quantiles[done] = self._quantiles(state)
-        for row, step in enumerate(known):
-            found[row] = quantiles[int(step)]
+        states = chain([self._start(case)], grid.run(self.model, whole))
+        for done, state in enumerate(states):
+            for rest, rows in asked.get(done, {}).items():
+                found[rows] = self._quantiles(self._later(case, state, done, rest))
         return Answer(found[:, MEDIAN], found)
+
+    def _later(self, case: Case, state: grid.State, done: int, rest_s: float) -> grid.State:
+        """The state `rest_s` after the end of step `done`: a question between two steps."""
+        if rest_s < LEAST_REST_S:
+            return state
+        counts = case.counts
+        span = (done * counts.step_s, done * counts.step_s + rest_s)
+        tail, entry, left = (
+            int(np.diff(np.searchsorted(case.pulses[one], span))[0]) if one in case.pulses else None
+            for one in Detector
+        )
+        return grid.step(
+            replace(self.model, step_s=rest_s),
+            state,
+            (tail, entry, left),
+            second=(counts.second + span[0]) % 86_400.0,
+            kind=counts.kind,
+        )
 
     def _start(self, case: Case) -> grid.State:
         counts = case.counts

@@ -23,9 +23,10 @@ def fitted() -> list[Estimator]:
     every: list[Estimator] = []
     for situation in (Situation.A, Situation.B, Situation.C):
         past, _ = SITE.cases(situation)
-        for estimator in (*baselines(situation), Eclor(situation, DECLARED)):
+        mine: list[Estimator] = [*baselines(situation), Eclor(situation, DECLARED)]
+        for estimator in mine:
             estimator.fit(past)
-            every.append(estimator)
+        every += mine
     return every
 
 

@@ -1,0 +1,109 @@
+"""Queue logs: read, cut into openings, replayed as counters and judged; and what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.evaluations import waiting
+from benchmarks.harness import MeasurementError
+from benchmarks.waiting_log import generate
+from benchmarks.waiting_log.hours import HoursError, found, told
+from benchmarks.waiting_log.read import QueueLogError, read
+from benchmarks.waiting_log.replay import Replay, openings
+from cli.main import main
+from cloud.waiting.model import Situation
+
+HEAD = "arrival,service_start,service_end\n"
+SERVED = "2025-03-03T09:00:00+01:00,2025-03-03T09:02:00+01:00,2025-03-03T09:06:00+01:00\n"
+LEFT = "2025-03-03T09:01:00+01:00,,\n"
+QUIET = replace(generate.COUNTER_HALL, servers=(1, 2), load=(0.8, 0.9))
+
+
+def log_file(folder: Path, text: str) -> Path:
+    file = folder / "queue.csv"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_rows_in_any_order_and_those_who_left(tmp_path: Path) -> None:
+    log = read(log_file(tmp_path, HEAD + LEFT + SERVED))
+    assert log.served.tolist() == [True, False]
+    assert (log.start_s[0] - log.arrival_s[0]).item() == 120.0
+    assert log.offset_s.tolist() == [3600, 3600]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n", "line 1: there is no column 'arrival'"),
+        (HEAD, "no visitor"),
+        (HEAD + "2025-03-03T09:00:00,,\n", "line 2: .*has no offset"),
+        (HEAD + SERVED + "yesterday,,\n", "line 3: .*is no time"),
+        (HEAD + SERVED.replace("09:02", "08:59"), "line 2: service_start .*before the arrival"),
+        (HEAD + SERVED.replace("09:06", "09:01"), "line 2: service_end"),
+        (HEAD + "2025-03-03T09:00:00+01:00\n", "line 2: 1 fields"),
+    ],
+)
+def test_a_bad_log_is_refused_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(QueueLogError, match=says):
+        read(log_file(tmp_path, text))
+
+
+def test_opening_hours_are_read_or_found(tmp_path: Path) -> None:
+    assert told("09:00-12:00,14:00-18:00").week[0] == ((32_400.0, 43_200.0), (50_400.0, 64_800.0))
+    for text in ("9-12", "12:00-09:00", "14:00-18:00,09:00-12:00"):
+        with pytest.raises(HoursError, match="--open"):
+            told(text)
+    file = tmp_path / "hall.csv"
+    generate.write(file, QUIET, days=14, seed=3)
+    log = read(file)
+    week = found(log, np.ones(log.arrival_s.size, dtype=bool)).week
+    assert week[0][0][0] == pytest.approx(8.5 * 3600, abs=900)
+
+
+def test_a_log_becomes_counters_and_the_waits_that_followed(tmp_path: Path) -> None:
+    log = read(log_file(tmp_path, HEAD + LEFT + SERVED))
+    (opening,) = openings(log, told("08:30-12:00"))
+    labelled = Replay(log, 60.0).case(opening, Situation.A)
+    counts = labelled.case.counts
+    assert labelled.wait_s.tolist() == [120.0]
+    assert counts.tail is not None
+    assert counts.entry is not None
+    assert counts.exit is not None
+    assert [int(row.sum()) for row in (counts.tail, counts.entry, counts.exit)] == [2, 1, 1]
+
+
+def test_the_command_judges_all_estimators_on_a_log(tmp_path: Path) -> None:
+    file = tmp_path / "hall.csv"
+    generate.write(file, QUIET, days=12, seed=3)
+    arguments = ["eval", "waiting", "--queue-log", str(file), "--split", "odd-even", "--json"]
+    ended = CliRunner().invoke(main, arguments)
+    assert ended.exit_code == 0, ended.output
+    figures = json.loads(ended.stdout)["figures"]
+    for name in ("hol", "les", "ql", "profile", "eclor_a", "eclor_b", "eclor_c"):
+        assert {f"mae_s.{name}", f"crps_s.{name}", f"cov80.{name}"} <= set(figures)
+    best = min(figures[f"mae_s.{name}"] for name in ("hol", "les", "ql", "profile"))
+    assert figures["mae_s.eclor_a"] < best
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"split": "random"}, "--split random: give"),
+        ({"open": "nine"}, "--open nine"),
+        ({}, "at least 4"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(tmp_path: Path, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(MeasurementError, match=says):
+        waiting.measure(queue_log=log_file(tmp_path, HEAD + SERVED), **options)
+
+
+def test_a_site_that_is_none_is_refused() -> None:
+    with pytest.raises(MeasurementError, match="--site nowhere: give one of reference"):
+        waiting.measure(site="nowhere")

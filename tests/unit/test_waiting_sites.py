@@ -1,0 +1,17 @@
+"""The evaluation on simulated sites in short: learned, asked, and better than the best rule."""
+
+from dataclasses import replace
+
+from benchmarks.evaluations.waiting import _figures
+from benchmarks.waiting_sites import judge
+from benchmarks.waiting_truth.design import SMALL
+
+
+def test_ours_is_better_than_the_best_baseline_where_the_tail_is_seen() -> None:
+    found = judge(replace(SMALL, openings=24), seed=5, say=lambda _: None)
+    figures = _figures(found)
+    assert figures["a_mae_ratio"] < 0.9
+    assert figures["a_crps_min"] < figures["b_crps_min"]
+    assert 60 < figures["a_cov80"] <= 100
+    for one in found:
+        assert (one.ours.answer.quantiles_s >= 0).all()
