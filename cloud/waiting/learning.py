@@ -46,7 +46,7 @@ REFILL_OF_SERVICE = 0.04
 TRIAL_STEPS = 3_000
 """Steps of the fullest openings on which numbers of bays are compared."""
 
-PROFILE_STEPS = 15_000
+PROFILE_STEPS = 9_000
 PROFILE_ROUNDS = 2
 
 RELIABLE = 0.01
