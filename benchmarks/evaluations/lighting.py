@@ -46,6 +46,8 @@ def measure(
     picture: Path | None = None,
 ) -> Mapping[str, float]:
     """Figures of every policy; see the module's docstring."""
+    if picture is not None and not picture.parent.is_dir():
+        raise MeasurementError(f"--picture {picture}: there is no folder {picture.parent}")
     where = _where(latitude, longitude, time_zone, holidays)
     try:
         data = prepare(counts_file.read(counts), where)

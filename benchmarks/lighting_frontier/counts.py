@@ -7,7 +7,6 @@ Times in UTC, so that the nights on which the clocks change need no rule.
 
 import csv
 import gzip
-import io
 import lzma
 import re
 import zlib
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.packed import open_text
 from cloud.lighting.classes import Floats
 from cloud.lighting.history import HOUR_US, Ints, grid
 from protocols.time import from_datetime
@@ -42,7 +42,7 @@ class Counts:
 def read(file: Path) -> Counts:
     """Read a counts file; CountsError or OSError."""
     try:
-        with _text(file) as lines:
+        with open_text(file) as lines:
             header, times, values = _parsed(file, csv.reader(lines))
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as exc:
         packed = "is damaged, or not compressed as its name says; write it anew"
@@ -55,14 +55,6 @@ def read(file: Path) -> Counts:
     per_h = np.full((len(t_us), len(header) - 1), np.nan)
     per_h[(np.array(times, dtype=np.int64) - times[0]) // HOUR_US] = values
     return Counts(tuple(header[1:]), t_us, per_h)
-
-
-def _text(file: Path) -> io.TextIOBase:
-    if file.suffix == ".xz":
-        return lzma.open(file, "rt", encoding="utf-8", newline="")
-    if file.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(file), encoding="utf-8", newline="")
-    return file.open(encoding="utf-8", newline="")
 
 
 def _parsed(
