@@ -62,7 +62,7 @@ def _parsed(
 ) -> tuple[list[str], list[int], list[list[float]]]:
     rows = _numbered(file, reader)
     _, header = next(rows, (1, []))
-    if len(header) < 2 or header[0].lstrip("\ufeff") != "time":
+    if len(header) < 2 or header[0] != "time":
         raise CountsError(f"{file}: line 1: give `time`, then one column a detector")
     if not all(header) or len(set(header)) < len(header):
         raise CountsError(f"{file}: line 1: every detector needs a name of its own")
