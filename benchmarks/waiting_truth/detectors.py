@@ -105,9 +105,13 @@ def silent(whole: OpeningCounts, detector: Detector, steps: slice) -> OpeningCou
     return _changed(whole, change)
 
 
-def uncovered(whole: OpeningCounts, steps: slice) -> OpeningCounts:
-    """No reading of any detector has come for `steps`."""
-    return _changed(whole, lambda one, row: _with(row, steps, NOT_COVERED))
+def uncovered(
+    whole: OpeningCounts, steps: slice, detectors: Sequence[Detector] = tuple(Detector)
+) -> OpeningCounts:
+    """No reading of `detectors` has come for `steps`."""
+    return _changed(
+        whole, lambda one, row: _with(row, steps, NOT_COVERED) if one in detectors else row
+    )
 
 
 def _with(row: Ints | None, steps: slice, value: int) -> Ints | None:
