@@ -21,6 +21,7 @@ from benchmarks.harness import MeasurementError, Option
 from benchmarks.waiting_log import judge as log_judge
 from benchmarks.waiting_log.hours import HoursError, told
 from benchmarks.waiting_log.read import QueueLogError, read
+from benchmarks.waiting_scores import picture
 from benchmarks.waiting_scores.score import table
 from benchmarks.waiting_sites import Judged, judge
 from benchmarks.waiting_truth.design import DESIGNS, REFERENCE
@@ -33,6 +34,9 @@ OPTIONS = (
     Option("split", str, f"Days of the log: {' or '.join(log_judge.SPLITS)}.", "chronological"),
     Option("site", str, "Only this simulated site; by default all.", default=""),
     Option("seed", int, "Of what is simulated and drawn.", default=7),
+    Option(
+        "pictures", Path, "Write a Saturday and the reliability into this folder.", default=None
+    ),
 )
 
 
@@ -43,6 +47,7 @@ def measure(
     split: str = "chronological",
     site: str = "",
     seed: int = 7,
+    pictures: Path | None = None,
 ) -> Mapping[str, float]:
     """Figures of the sites, or of the log."""
     if queue_log is not None:
@@ -52,7 +57,16 @@ def measure(
         raise MeasurementError(f"--site {site}: give one of {', '.join(names)}")
     chosen = [design for design in DESIGNS if site in ("", design.name)]
     found = [one for design in chosen for one in judge(design, seed, _say)]
+    if pictures is not None:
+        _draw(pictures, found)
     return _figures(found)
+
+
+def _draw(folder: Path, found: list[Judged]) -> None:
+    try:
+        picture.draw(folder, found)
+    except OSError as exc:
+        raise MeasurementError(f"--pictures {folder}: {exc}") from exc
 
 
 def _figures(found: list[Judged]) -> dict[str, float]:
