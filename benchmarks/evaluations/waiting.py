@@ -4,8 +4,10 @@ Six simulated sites of 2 to 12 bays, with counters that miss and double; what is
 wrong by a bay and a quarter of the service time. Learned from the first 60 % of their openings, no
 wait among it, and asked each minute of the others. `_mae_ratio` is the mean over the sites of our
 MAE over that of the best admissible baseline in the same situation; CRPS, coverage (of W > 0) and
-p80 (by the randomised PIT) are those of the reference site. A has tail, entry and exit counters,
-B entry and exit, C the entry alone, where minutes are computed but never shown.
+p80 (by the randomised PIT) are those of the reference site, `_low` and `_high` their 95 % interval
+over days, `cov*.<wait>` and `shown_cov*.<p50>` by what was waited and by what was shown, where
+there is such a wait. A has tail, entry and exit counters, B entry and exit, C the entry alone,
+where minutes are computed but never shown.
 
 With --queue-log the same estimators and baselines answer at each arrival of a log with the header
 `arrival,service_start,service_end`; the waits of the days to learn from are known to all alike.
@@ -22,7 +24,7 @@ from benchmarks.waiting_log import judge as log_judge
 from benchmarks.waiting_log.hours import HoursError, told
 from benchmarks.waiting_log.read import QueueLogError, read
 from benchmarks.waiting_scores import picture
-from benchmarks.waiting_scores.score import table
+from benchmarks.waiting_scores.score import Scored, by_bucket, by_level, mean, table
 from benchmarks.waiting_sites import Judged, judge
 from benchmarks.waiting_truth.design import DESIGNS, REFERENCE
 from cloud.waiting.model import Situation
@@ -82,12 +84,28 @@ def _figures(found: list[Judged]) -> dict[str, float]:
         figures[f"{key}_mae_min"], figures[f"{key}_crps_min"] = row["mae_min"], row["crps_min"]
         figures |= {f"{key}_cov{level}": row[f"cov{level}"] for level in (50, 80, 95)}
         figures[f"{key}_p80_exceeded_pct"] = row["p80_exceeded_pct"]
+        figures |= {f"{key}_{name}": value for name, value in _in_detail(shown.ours).items()}
         for one in mine:
             figures[f"{key}_mae_ratio.{one.design.name}"] = one.mae_ratio
             figures[f"{key}_crps_min.{one.design.name}"] = table(one.ours)["crps_min"]
             figures[f"{key}_cov80.{one.design.name}"] = table(one.ours)["cov80"]
     costs = [one.site_minute_ms for one in found if one.situation is Situation.A]
     return figures | {"site_minute_ms": max(costs)}
+
+
+def _in_detail(of: Scored) -> dict[str, float]:
+    """Intervals of MAE, CRPS and coverage over days, and coverage by how long the wait was."""
+    waited = (of.wait_s > 0).astype(np.float64)
+    found = {
+        "mae_min": mean(of.error_s / 60.0, of.day, seed=0),
+        "crps_min": mean(of.crps_s / 60.0, of.day, seed=0),
+        "cov80": mean(100.0 * of.inside(80), of.day, seed=0, where=waited),
+    }
+    rows = {"mae_min_over_5": table(of)["mae_min_over_5"]}
+    for name, interval in found.items():
+        rows |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    rows |= dict(by_bucket(of)) | dict(by_level(of))
+    return {name: value for name, value in rows.items() if not np.isnan(value)}
 
 
 def _of_log(file: Path, hours: str, split: str, seed: int) -> dict[str, float]:
