@@ -16,12 +16,20 @@ from benchmarks.waiting_log.hours import HoursError, found, told
 from benchmarks.waiting_log.read import QueueLogError, read
 from benchmarks.waiting_log.replay import Replay, openings
 from cli.main import main
+from cloud.waiting import learning
 from cloud.waiting.model import Situation
 
 HEAD = "arrival,service_start,service_end\n"
 SERVED = "2025-03-03T09:00:00+01:00,2025-03-03T09:02:00+01:00,2025-03-03T09:06:00+01:00\n"
 LEFT = "2025-03-03T09:01:00+01:00,,\n"
 QUIET = replace(generate.COUNTER_HALL, servers=(1, 2), load=(0.8, 0.9))
+
+
+@pytest.fixture(autouse=True)
+def learns_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a few openings: what is learned is tested elsewhere."""
+    monkeypatch.setattr(learning, "PROFILE_STEPS", 600)
+    monkeypatch.setattr(learning, "TRIAL_STEPS", 600)
 
 
 def log_file(folder: Path, text: str) -> Path:
@@ -80,7 +88,7 @@ def test_a_log_becomes_counters_and_the_waits_that_followed(tmp_path: Path) -> N
 
 def test_the_command_judges_all_estimators_on_a_log(tmp_path: Path) -> None:
     file = tmp_path / "hall.csv"
-    generate.write(file, QUIET, days=12, seed=3)
+    generate.write(file, QUIET, days=8, seed=3)
     arguments = ["eval", "waiting", "--queue-log", str(file), "--split", "odd-even", "--json"]
     ended = CliRunner().invoke(main, arguments)
     assert ended.exit_code == 0, ended.output
