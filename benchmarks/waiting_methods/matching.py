@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.waiting_methods.case import Case, Labelled
+from cloud.waiting import signs
 from cloud.waiting.site import Detector, Vector
 
 
@@ -32,21 +33,11 @@ def queue(case: Case, entries_a_tail: float) -> Vector:
 
 def waits(case: Case, entries_a_tail: float) -> Vector:
     """The wait of each entry count, as far as tail counts before it can tell, (entries,)."""
-    tail, entry = case.pulses[Detector.TAIL], case.pulses[Detector.ENTRY]
-    if tail.size == 0:
-        return np.zeros(entry.size)
-    partner = (np.arange(entry.size) / entries_a_tail).astype(np.int64)
-    came = np.searchsorted(tail, entry, "right") - 1
-    return np.asarray(np.maximum(entry - tail[np.clip(np.minimum(partner, came), 0, None)], 0.0))
+    return signs.past_waits(case.pulses[Detector.TAIL], case.pulses[Detector.ENTRY], entries_a_tail)
 
 
 def head_of_line(case: Case, entries_a_tail: float) -> Vector:
     """How long the next car to enter has waited at each question; 0 without a queue."""
     tail, entry = case.pulses[Detector.TAIL], case.pulses[Detector.ENTRY]
-    entered = np.searchsorted(entry, case.asked_s)
-    came = np.searchsorted(tail, case.asked_s)
-    head = (entered / entries_a_tail).astype(np.int64)
-    if tail.size == 0:
-        return np.zeros(case.asked_s.size)
-    waited = case.asked_s - tail[np.minimum(head, tail.size - 1)]
-    return np.where(head < came, waited, 0.0)
+    came, entered = np.searchsorted(tail, case.asked_s), np.searchsorted(entry, case.asked_s)
+    return signs.head_of_line(tail, came, entered / entries_a_tail, case.asked_s)

@@ -58,8 +58,8 @@ class State:
     one level where the tail is seen, else those of `level_nodes`. `bays`: P(c bays in use),
     (max_bays + 1,). `service`: (departures, busy-bay seconds) of the Gamma law of the
     service rate of a bay. `level`: (cars seen, cars expected) of the Gamma law of the arrivals
-    over the profile. `flows`: recent cars a second by detector. `silence`: cars expected at each
-    detector since its last count. `resets`: times the counts contradicted the state.
+    over the profile. `flows`: recent cars a second by detector. `resets`: times the counts
+    contradicted the state. `evidence`: log-likelihood of all counts, to compare models by.
     """
 
     t_us: TimeUs
@@ -68,7 +68,6 @@ class State:
     service: tuple[float, float]
     level: tuple[float, float]
     flows: tuple[float, float, float]
-    silence: tuple[float, float, float] = (0.0, 0.0, 0.0)
     resets: int = 0
     evidence: float = 0.0
 
@@ -112,7 +111,6 @@ class State:
                 *self.service,
                 *self.level,
                 *self.flows,
-                *self.silence,
                 self.resets,
                 self.evidence,
                 *self.grid.shape,
@@ -136,15 +134,14 @@ class State:
             service=(float(body[1]), float(body[2])),
             level=(float(body[3]), float(body[4])),
             flows=(float(body[5]), float(body[6]), float(body[7])),
-            silence=(float(body[8]), float(body[9]), float(body[10])),
-            resets=int(body[11]),
-            evidence=float(body[12]),
+            resets=int(body[8]),
+            evidence=float(body[9]),
             bays=body[_HEAD : _HEAD + shape[2]],
             grid=body[_HEAD + shape[2] :].reshape(shape),
         )
 
 
-_HEAD = 16
+_HEAD = 13
 
 
 def start(

@@ -75,8 +75,10 @@ def _line(seen: Seen, at_s: Vector) -> list[Vector]:
     tail, entry = seen.events[Detector.TAIL], seen.events[Detector.ENTRY]
     came, entered = np.searchsorted(tail, at_s), np.searchsorted(entry, at_s)
     columns = [came * seen.entries_a_tail - entered, (came - entered).astype(np.float64)]
-    columns += [_head(tail, came, entered / ratio, at_s) for ratio in (seen.entries_a_tail, 1.0)]
-    past = _past_waits(tail, entry, seen.entries_a_tail)
+    columns += [
+        head_of_line(tail, came, entered / ratio, at_s) for ratio in (seen.entries_a_tail, 1.0)
+    ]
+    past = past_waits(tail, entry, seen.entries_a_tail)
     columns += [_mean_of_last(past, entered, cars) for cars in LAST_WAITS]
     newest = np.searchsorted(tail, entry, "right") - 1
     quick = (newest >= 0) & (_since(tail, newest, entry) <= seen.quick_s)
@@ -88,13 +90,13 @@ def _line(seen: Seen, at_s: Vector) -> list[Vector]:
     return [*columns, np.where(known, since, came - entered), _since(entry, empty, at_s)]
 
 
-def _head(tail: Vector, came: Column, head: Column, at_s: Vector) -> Vector:
+def head_of_line(tail: Vector, came: Column, head: Column, at_s: Vector) -> Vector:
     """How long tail count number `head` has waited; 0 while it has not come."""
     index = head.astype(np.int64)
     return np.where(index < came, _since(tail, np.minimum(index, tail.size - 1), at_s), 0.0)
 
 
-def _past_waits(tail: Vector, entry: Vector, ratio: float) -> Vector:
+def past_waits(tail: Vector, entry: Vector, ratio: float) -> Vector:
     """The wait of each entry by the order of the counts, as far as counts before it tell."""
     if not tail.size:
         return np.zeros(entry.size)
