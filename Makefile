@@ -15,18 +15,18 @@ help:
 demo: $(VENV) ## a whole territory on this machine, live in the browser; needs only Python
 	@$(BIN)/eclor demo $(DEMO)
 
-.PHONY: test test-wheel test-plain
-test: $(VENV) ## every test: built wheel and plain PostgreSQL, then TimescaleDB and Mosquitto
+.PHONY: test test-wheel test-services
+test: $(VENV) ## every test: built wheel; beside it plain PostgreSQL, TimescaleDB and Mosquitto
 	@$(BIN)/python -m tests.services --prepare || true # where it cannot be had, pytest says so
-	@$(MAKE) --no-print-directory --output-sync=target -j2 test-wheel test-plain
-	ECLOR_TEST_EDITION=timescale $(BIN)/python -m pytest -q -m "database or broker or checkout"
+	@$(MAKE) --no-print-directory --output-sync=target -j2 test-wheel test-services
 
 # What needs no service runs once, on the installed wheel.
 test-wheel:
 	$(BIN)/python scripts/check_wheel.py
 
-test-plain:
+test-services:
 	ECLOR_TEST_EDITION=plain $(BIN)/python -m pytest -q -m database
+	ECLOR_TEST_EDITION=timescale $(BIN)/python -m pytest -q -m "database or broker or checkout"
 
 .PHONY: check
 check: $(VENV) ## formatting, lint, types, import contracts, memory budget, generated code
