@@ -5,10 +5,10 @@ authoritative: whatever it says belongs to one frame.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from edge.bus.pdu import MAX_PDU_BYTES
+from edge.bus.pdu import MAX_PDU_BYTES, is_reply
 
 _HEADER = struct.Struct(">HHHB")
 TRANSACTIONS = 1 << 16
@@ -65,17 +65,23 @@ class Splitter:
 def swallowed(frame: Frame, others: Iterable[tuple[int, int]], last: int) -> bool:
     """Whether a reply to another question is inside of `frame`, which was cut short then.
 
-    That is the header of a reply to one of `others` (transaction, unit), or of any reply to a
-    question shortly before the one numbered `last` that ends just where the frame ends. Registers
-    that happen to read so cost one connection.
+    That is the header of a reply to one of `others` (transaction, unit), or a frame that ends just
+    where this one ends and either answers a question shortly before the one numbered `last` or has
+    the form of a reply, whatever its number. Registers that happen to read so cost one connection.
     """
     for transaction, unit in others:
         at = frame.pdu.find(struct.pack(">HH", transaction, 0))
         if at >= 0 and frame.pdu[at + 6 : at + 7] == bytes((unit,)):
             return True
-    size = len(frame.pdu)
-    for at in range(size - _HEADER.size):
-        transaction, protocol, length, _ = _HEADER.unpack_from(frame.pdu, at)
-        if not protocol and at + 6 + length == size and (last - transaction) % TRANSACTIONS < _LATE:
-            return True
-    return False
+    return any(
+        (last - inner.transaction) % TRANSACTIONS < _LATE or is_reply(inner.pdu)
+        for inner in _at_the_end(frame.pdu)
+    )
+
+
+def _at_the_end(data: bytes) -> Iterator[Frame]:
+    """Every frame that begins within `data` and ends where it ends."""
+    for at in range(len(data) - _HEADER.size):
+        transaction, protocol, length, unit = _HEADER.unpack_from(data, at)
+        if not protocol and at + 6 + length == len(data):
+            yield Frame(transaction, unit, data[at + _HEADER.size :])

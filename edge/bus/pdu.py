@@ -31,6 +31,7 @@ MAX_PDU_BYTES = 253
 ERROR_BIT = 0x80
 _READS = (1, 2, 3, 4)
 _BIT_READS = (1, 2)
+_WRITES = (5, 6, 15, 16)
 _READ_REQUESTS: Mapping[Function, type[ModbusPDU]] = {
     Function.COIL: ReadCoilsRequest,
     Function.DISCRETE: ReadDiscreteInputsRequest,
@@ -108,6 +109,16 @@ def misfit(request: bytes, reply: bytes) -> str | None:
     if reply != request[:5]:  # function, address and value (5, 6) or count (15, 16)
         return f"write of {request[1:5].hex()} echoed as {reply[1:].hex()}"
     return None
+
+
+def is_reply(data: bytes) -> bool:
+    """Whether `data` has the form of a reply to some request that this engine writes."""
+    function, length = data[0], len(data)
+    if function & ERROR_BIT:
+        return length == 2 and function ^ ERROR_BIT in (*_READS, *_WRITES)
+    if function in _READS:
+        return length > 2 and length == 2 + data[1]
+    return function in _WRITES and length == 5
 
 
 def exception_code(reply: bytes) -> int | None:

@@ -153,6 +153,25 @@ def test_a_late_or_misaddressed_reply_that_fills_a_cut_one_up_exactly_gives_it_a
     """Found by the hostile suite: an exception of another unit, its number for a byte count."""
     reply = mbap.Frame(0x08C5, 2, bytes.fromhex("03 08C700000003BC8306"))
     assert mbap.swallowed(reply, [(0x08C7, 4)], 0x08C8)
-    assert mbap.swallowed(reply, [], 0x08C7 + 1_023)
-    assert not mbap.swallowed(reply, [], 0x08C7 + 1_024)
-    assert not mbap.swallowed(reply, [], 0x08C6)
+    formless = mbap.Frame(0x08C5, 2, bytes.fromhex("03 08C700000003BC4306"))
+    assert mbap.swallowed(formless, [], 0x08C7 + 1_023)
+    assert not mbap.swallowed(formless, [], 0x08C7 + 1_024)
+    assert not mbap.swallowed(formless, [], 0x08C6)
+
+
+@pytest.mark.parametrize(
+    "inner", ["03 08 0103 0064 0000 0350", "83 06", "06 0100 02bc", "02 02 05 02"]
+)
+def test_a_reply_of_a_foreign_number_that_fills_a_cut_one_up_exactly_gives_it_away(
+    inner: str,
+) -> None:
+    """Found by the hostile suite: a cut reply, then one whose transaction is wrong."""
+    filled = b"\x03\x10" + mbap.framed(0xCCCC, 1, bytes.fromhex(inner))
+    assert mbap.swallowed(mbap.Frame(7, 2, filled), [(8, 1)], 8)
+    assert not mbap.swallowed(mbap.Frame(7, 2, filled + b"\0"), [(8, 1)], 8)
+
+
+@pytest.mark.parametrize("inner", ["03 06 0103 0064 0000 0350", "83", "06 0100", "41 02", "03 00"])
+def test_registers_without_the_form_of_a_reply_are_registers(inner: str) -> None:
+    numbers = b"\x03\x10" + mbap.framed(0xCCCC, 1, bytes.fromhex(inner))
+    assert not mbap.swallowed(mbap.Frame(7, 2, numbers), [(8, 1)], 8)
