@@ -5,8 +5,9 @@ One run on one durable server (TimescaleDB unless said), loaded by COPY
 Each figure of one query is the median of 15 runs after one that warms the cache, from the call of
 the API's own store function to the last row as Python values, unless said.
 
-- `latest_10k_ms`: the newest row of every lamp, until the answer has arrived at the client, as
-  psql would time it; `latest_10k_rows_ms`: until its rows are Python values, as the API needs them.
+- `latest_10k_ms`: the newest row of every lamp with its names, until both answers have arrived at
+  the client, as psql would time them; `latest_10k_rows_ms`: until they are one list of Python
+  values, as the API needs it.
 - `series_24h_ms`: 24 hours of one lamp, readings.
 - `fleet_day_30d_ms`: energy of the whole fleet by civil day, 30 days, from the day sums;
   `fleet_day_speedup`: how much longer the same takes from the readings, in the cheapest form that
@@ -46,7 +47,9 @@ from cloud.energy.model import Meter, Owner, Question
 from cloud.ingest import store as ingest
 from cloud.keys import store as keys
 from cloud.keys.model import Scope
+from cloud.readings import latest
 from cloud.readings import store as readings
+from cloud.readings.latest import Whose
 from cloud.readings.model import Row, Selection
 from cloud.readings.sources import Resolution, source
 from cloud.rollups import service as rollups
@@ -127,7 +130,8 @@ async def _queries(url: str, load: Load) -> dict[str, float]:
         asked = _question(load)
         fleet_ms, fleet = await _median_ms(lambda: energy.days(conn, asked, after=None, limit=100))
         _require_energy(load, {row.day: row.energy_wh for row in fleet})
-        arrived_ms, _ = await _median_ms(lambda: _latest_arrived(conn, load))
+        arrived_ms, count = await _median_ms(lambda: _latest_arrived(conn, load))
+        _require(count == load.lamps, f"{count} newest rows of {load.lamps} lamps arrived")
     return {
         "latest_10k_ms": arrived_ms,
         "latest_10k_rows_ms": latest_ms,
@@ -137,16 +141,14 @@ async def _queries(url: str, load: Load) -> dict[str, float]:
 
 
 async def _latest(conn: psycopg.AsyncConnection, load: Load) -> list[Row]:
-    return await readings.latest(
-        conn, Kind.LIGHT, territory=None, gateway=None, after=None, limit=load.lamps + 1
-    )
+    return await latest.latest(conn, Whose(Kind.LIGHT), limit=load.lamps + 1)
 
 
 async def _latest_arrived(conn: psycopg.AsyncConnection, load: Load) -> int:
-    query, parameters = readings.latest_statement(
-        Kind.LIGHT, territory=None, gateway=None, after=None, limit=load.lamps + 1
-    )
-    return (await conn.execute(query, parameters)).rowcount
+    count = 0
+    async for found in latest.channels(conn, Whose(Kind.LIGHT), limit=load.lamps + 1):
+        count += (await latest.values(conn, Kind.LIGHT, found)).rowcount
+    return count
 
 
 def _question(load: Load) -> Question:

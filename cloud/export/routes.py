@@ -16,7 +16,7 @@ from cloud.api.problems import Problem, invalid, openapi_responses
 from cloud.export import geojson, store
 from cloud.export.stream import ExportResponse, Turns, Wanted
 from cloud.export.table import Format
-from cloud.readings import store as readings
+from cloud.readings.latest import Whose, latest
 from cloud.readings.routes import (
     MAX_DEVICES,
     MAX_LATEST,
@@ -166,9 +166,7 @@ async def _add_latest(
     territory: str | None,
     gateway: str | None,
 ) -> None:
-    rows = await readings.latest(
-        conn, kind, territory=territory, gateway=gateway, after=None, limit=MAX_LATEST
-    )
+    rows = await latest(conn, Whose(kind, territory, gateway), limit=MAX_LATEST)
     names = [name for name, _ in source(kind, Resolution.RAW).columns]
     geojson.with_latest(features, rows, names)
 

@@ -21,6 +21,7 @@ from cloud.api.etag import PRIVATE, tagged
 from cloud.api.faults import Fault
 from cloud.api.problems import Problem, invalid, openapi_responses
 from cloud.readings import store
+from cloud.readings.latest import Whose, latest
 from cloud.readings.model import MAX_MISSING_RANGES, GatewayLedger, Position, Row, Selection
 from cloud.readings.sources import Resolution, Source, choose, source
 from cloud.registry import store as registry
@@ -176,14 +177,9 @@ async def list_latest(
         await sight(conn, who, gateway)
     position = pagination.decode(cursor, tuple[str, str, str])
     chosen = Kind.from_label(kind)
-    rows = await store.latest(
-        conn,
-        chosen,
-        territory=territory or who.territory,
-        gateway=gateway,
-        after=(str(position[0]), str(position[1]), str(position[2])) if position else None,
-        limit=limit + 1,
-    )
+    after = (str(position[0]), str(position[1]), str(position[2])) if position else None
+    whose = Whose(chosen, territory or who.territory, gateway, after)
+    rows = await latest(conn, whose, limit=limit + 1)
     page = rows[:limit]
     more = None
     if len(rows) > limit:

@@ -44,6 +44,12 @@ class Source:
     columns: tuple[tuple[str, str], ...]
     order: tuple[str, ...]
 
+    @property
+    def row(self) -> sql.Composable:
+        """Length of the row, quality, then the values."""
+        names = ("quality", *(name for name, _ in self.columns))
+        return sql.SQL(", ").join([self.window, *map(sql.Identifier, names)])
+
 
 def choose(kind: Kind, start: datetime, until: datetime, *, raw_from: datetime) -> Resolution:
     """The resolution of a range, where nobody says: fine while that stays short, and never rows

@@ -17,61 +17,14 @@ from cloud.readings.model import (
     StreamLedger,
     missing_ranges,
 )
-from cloud.readings.sources import Resolution, Source, source
+from cloud.readings.sources import Resolution
 from cloud.storage import queries
-from cloud.storage.tables import TABLES
 from protocols.ids import Lane
 from protocols.quantities import Kind
 from protocols.time import from_datetime, to_datetime
 
 _SQL = queries.load(__file__)
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
-
-
-async def latest(
-    conn: psycopg.AsyncConnection,
-    kind: Kind,
-    *,
-    territory: str | None,
-    gateway: str | None,
-    after: tuple[str, str, str] | None,
-    limit: int,
-) -> list[Row]:
-    """The newest row of each device, by gateway, device and point, beyond `after`."""
-    query, parameters = latest_statement(
-        kind, territory=territory, gateway=gateway, after=after, limit=limit
-    )
-    found = await (await conn.execute(query, parameters)).fetchall()
-    return [_row(gateway, device, point, rest) for gateway, device, point, *rest in found]
-
-
-def latest_statement(
-    kind: Kind,
-    *,
-    territory: str | None,
-    gateway: str | None,
-    after: tuple[str, str, str] | None,
-    limit: int,
-) -> tuple[sql.Composed, dict[str, object]]:
-    """What `latest` asks, and its parameters."""
-    table = TABLES[kind]
-    sample = kind is Kind.SAMPLE
-    query = sql.SQL(_SQL["latest"]).format(
-        point=sql.SQL("c.point" if sample else "''::text"),
-        channel=sql.Identifier("series" if sample else "device"),
-        key=sql.Identifier(table.key),
-        table=sql.Identifier(table.latest),
-        columns=_columns(source(kind, Resolution.RAW), of="r"),
-    )
-    gateway_after, device_after, point_after = after or (None, None, None)
-    return query, {
-        "territory": territory,
-        "gateway": gateway,
-        "after_gateway": gateway_after,
-        "after_device": device_after,
-        "after_point": point_after,
-        "limit": limit,
-    }
 
 
 async def readings(
@@ -123,7 +76,7 @@ async def _of_channel(
 ) -> list[Row]:
     read = chosen.source
     query = sql.SQL(_SQL["days" if read.resolution is Resolution.DAY else "readings"]).format(
-        columns=_columns(read),
+        columns=read.row,
         table=sql.Identifier(read.table),
         key=sql.Identifier(read.key),
         order=sql.SQL(", ").join(map(sql.Identifier, read.order)),
@@ -149,16 +102,6 @@ def _position(
     same = sum(1 for row in kept if row.t == kept[-1].t)
     before = begun.skip if begun is not None and begun.t_us == last_us else 0
     return Position(channel.channel_id, last_us, same + before)
-
-
-def _columns(read: Source, *, of: str | None = None) -> sql.Composable:
-    """Length of the row, quality, then the values."""
-    names = ["quality", *(name for name, _ in read.columns)]
-    identifiers = [sql.Identifier(of, name) if of else sql.Identifier(name) for name in names]
-    window = read.window
-    if of and isinstance(window, sql.Identifier):
-        window = sql.SQL("{}.{}").format(sql.Identifier(of), window)
-    return sql.SQL(", ").join([window, *identifiers])
 
 
 def _row(gateway: str, device: str, point: str, given: Sequence[Any]) -> Row:
