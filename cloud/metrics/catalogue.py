@@ -95,6 +95,9 @@ METRICS: Mapping[str, Declared] = MappingProxyType(
         ),
         "eclor_rollup_backlog_marks": Declared("jobs", _G, "Hours marked to be summed up anew"),
         "eclor_rollup_backlog_seconds": Declared("jobs", _G, "Age of the oldest such hour"),
+        "eclor_rollup_faulty_hours": Declared(
+            "jobs", _G, "Hours that could not be summed up: tried again, given up", ("state",)
+        ),
         "eclor_wait_estimate_age_seconds": Declared("jobs", _G, "Since the newest wait estimate"),
         "eclor_plan_left_seconds": Declared(
             "jobs", _G, "Until the first gateway's plan in force ends; negative: it has ended"

@@ -119,6 +119,7 @@ def read(conn: psycopg.Connection) -> list[Metric]:
         "eclor_ingest_silence_seconds",
         "eclor_rollup_backlog_marks",
         "eclor_rollup_backlog_seconds",
+        "eclor_rollup_faulty_hours",
         "eclor_wait_estimate_age_seconds",
         "eclor_plan_left_seconds",
         "eclor_gateways",

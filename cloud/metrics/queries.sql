@@ -33,6 +33,12 @@ select count(*)::float8 from rollup_dirty;
 -- name: eclor_rollup_backlog_seconds
 select extract(epoch from now() - min(hour))::float8 from rollup_dirty;
 
+-- name: eclor_rollup_faulty_hours
+select s.state, count(f.hour)::float8
+from (values ('retried', false), ('given_up', true)) s(state, over)
+left join rollup_fault f on (f.retry_at is null) = s.over
+group by s.state;
+
 -- name: eclor_wait_estimate_age_seconds
 select extract(epoch from now() - max(t))::float8 from wait_estimate;
 

@@ -1,6 +1,33 @@
 -- Statements of the rollup job. {hour}, {day}, {history}, {channel} and the lists of columns are
 -- filled in per kind from cloud/rollups/tables.py (cloud/rollups/statements.py).
 
+-- name: retry_faults
+-- In the transaction that takes marks, so that it is marked or due, never neither.
+with due as (
+    update rollup_fault set retry_at = null where retry_at <= now()
+    returning gateway_id, kind, hour)
+insert into rollup_dirty (gateway_id, kind, hour) select gateway_id, kind, hour from due;
+
+-- name: keep_fault
+-- New readings of a faulty hour mark it too; where a retry is still ahead, that is no attempt.
+insert into rollup_fault as f (gateway_id, kind, hour, attempts, detail, retry_at)
+values (%(gateway_id)s, %(kind)s, %(hour)s, 1, %(detail)s, now() + %(first)s)
+on conflict (gateway_id, kind, hour) do update
+set attempts = f.attempts + case when f.retry_at is null then 1 else 0 end,
+    detail = excluded.detail,
+    failed_at = excluded.failed_at,
+    retry_at = case when f.retry_at is not null then f.retry_at
+                    when f.attempts + 1 < %(most)s then now() + %(first)s * (4 ^ f.attempts) end;
+
+-- name: forget_faults
+delete from rollup_fault f
+using unnest(%(gateway)s::int4[], %(kind)s::int2[], %(hour)s::timestamptz[]) m(gateway_id, kind, hour)
+where (f.gateway_id, f.kind, f.hour) = (m.gateway_id, m.kind, m.hour);
+
+-- name: forget_dropped_faults
+-- Their readings are gone, so nothing is left to try.
+delete from rollup_fault f using raw_store r where r.kind = f.kind and f.hour < r.dropped_before;
+
 -- name: take_marks
 -- Marks are deleted first and their rows read afterwards, by a later snapshot: a batch that
 -- commits in between is summed up now and again later, never missed.

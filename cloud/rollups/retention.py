@@ -52,6 +52,7 @@ def keep_days(settings: Retention) -> dict[Kind, int]:
 def run(conn: psycopg.Connection, settings: Retention, now_us: int) -> Forgotten:
     """Drop what is due, then raise the floors; `conn` is in autocommit."""
     dropped = put_off = 0
+    conn.execute(NAMED["forget_dropped_faults"])
     for kind, days in keep_days(settings).items():
         if days:
             done, late = _drop_settled(conn, kind, now_us)

@@ -5,7 +5,8 @@ Invariants (each has a test):
 - a mark is deleted in the transaction that sums up its hour, so that a crash repeats it;
 - a batch that commits while this runs is summed up now or its mark is still there;
 - an hour whose raw rows were dropped is never summed up again;
-- an hour that the database cannot sum up keeps no other hour and no other gateway waiting.
+- an hour that the database cannot sum up keeps no other hour and no other gateway waiting, and is
+  tried again, ever later, until it is summed up, its readings are gone, or `store.ATTEMPTS` failed.
 
 A transaction takes a bounded number of marks, under an advisory lock that retention takes too.
 """
@@ -103,6 +104,7 @@ def one_step(conn: psycopg.Connection, *, marks: int = MARKS) -> Progress | None
         if not store.lock(conn):
             return None
         store.prepare(conn)
+        store.retry_faults(conn)
         taken = store.take_marks(conn, marks)
         done = Progress(
             marks=sum(mark.count for mark in taken),
@@ -114,28 +116,31 @@ def one_step(conn: psycopg.Connection, *, marks: int = MARKS) -> Progress | None
 def _sum_up_apart(conn: psycopg.Connection, marks: Sequence[model.Mark]) -> Progress:
     """Sum up the hours of `marks`; where the database cannot, the halves of them, each by itself.
 
-    The hour at fault is told and left as it was: its mark is gone, so that nothing waits for it,
-    its readings stay, and `mark_again` marks it anew once the fault is repaired.
+    The hour at fault is told, noted and left as it was: its mark is gone, so that nothing waits for
+    it, and its readings stay.
     """
     try:
         with conn.transaction():
-            return sum((_sum_up(conn, *part) for part in model.buckets(marks).items()), Progress())
+            done = sum((_sum_up(conn, *part) for part in model.buckets(marks).items()), Progress())
+            store.forget_faults(conn, marks)
+            return done
     except psycopg.DataError as exc:
         if len(marks) == 1:
-            _tell(conn, marks[0], exc)
+            _note(conn, marks[0], str(exc).partition("\n")[0])
             return Progress(faulty=1)
     ordered = sorted(marks, key=lambda mark: (mark.gateway_id, mark.kind, mark.hour))
     middle = len(ordered) // 2
     return _sum_up_apart(conn, ordered[:middle]) + _sum_up_apart(conn, ordered[middle:])
 
 
-def _tell(conn: psycopg.Connection, mark: model.Mark, exc: psycopg.DataError) -> None:
+def _note(conn: psycopg.Connection, mark: model.Mark, detail: str) -> None:
+    store.keep_fault(conn, mark, detail)
     _EVENTS.record(
         Event.HOUR_NOT_SUMMED,
         gateway_id=store.gateway_name(conn, mark.gateway_id),
         kind=mark.kind.label,
         hour=mark.hour.isoformat(),
-        detail=str(exc).partition("\n")[0],
+        detail=detail,
     )
 
 

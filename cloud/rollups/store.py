@@ -1,7 +1,7 @@
 """Rollups in the database: take marks, sum up hours, link them, sum up days, forget old ones."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -10,10 +10,15 @@ from cloud.rollups import statements
 from cloud.rollups.model import HOUR, Bucket, Mark, Run
 from cloud.rollups.statements import NAMED
 from cloud.rollups.tables import ROLLUPS, Form
+from cloud.storage import arrays
 from protocols.quantities import Kind
+from protocols.time import from_datetime
 
 _LOCK = 0x65636C6F72726F6C
 """Advisory lock of the rollup job and of retention: "eclorrol" in ASCII."""
+
+RETRY_FIRST, ATTEMPTS = timedelta(minutes=5), 8
+"""A faulty hour is tried again after 5 minutes, then each time four times later: for two weeks."""
 
 DayKey = tuple[int, date, str]
 """device_id or series_id, civil day, time zone."""
@@ -38,6 +43,34 @@ def take_marks(conn: psycopg.Connection, limit: int) -> list[Mark]:
         for kind, *rest in conn.execute(NAMED["take_marks"], {"limit": limit})
         if kind in ROLLUPS
     ]
+
+
+def retry_faults(conn: psycopg.Connection) -> None:
+    """Mark the faulty hours that are due to be tried again."""
+    conn.execute(NAMED["retry_faults"])
+
+
+def keep_fault(conn: psycopg.Connection, mark: Mark, detail: str) -> None:
+    """Note that an hour could not be summed up, and when to try it again, if ever."""
+    parameters = {
+        "gateway_id": mark.gateway_id,
+        "kind": int(mark.kind),
+        "hour": mark.hour,
+        "detail": detail,
+        "first": RETRY_FIRST,
+        "most": ATTEMPTS,
+    }
+    conn.execute(NAMED["keep_fault"], parameters)
+
+
+def forget_faults(conn: psycopg.Connection, marks: Sequence[Mark]) -> None:
+    """These hours are summed up, whatever was wrong with them before."""
+    parameters = {
+        "gateway": arrays.of_numbers("int4", [mark.gateway_id for mark in marks]),
+        "kind": arrays.of_numbers("int2", [int(mark.kind) for mark in marks]),
+        "hour": arrays.of_numbers("timestamptz", [from_datetime(mark.hour) for mark in marks]),
+    }
+    conn.execute(NAMED["forget_faults"], parameters)
 
 
 def sum_hours(

@@ -10,8 +10,8 @@ alter role eclor_grafana set statement_timeout = '30s';
 grant usage on schema public to eclor_grafana;
 grant select on
     territory, site, facility, lighting_group, lighting_group_member, eclor_database,
-    schema_migration, batch_ledger, stream, quarantine_refused, rollup_dirty, wait_estimate,
-    latest_light, latest_health, light_hour, light_day, feeder_hour, passage_hour, passage_day,
+    schema_migration, batch_ledger, stream, quarantine_refused, rollup_dirty, rollup_fault,
+    wait_estimate, latest_light, latest_health, light_hour, light_day, feeder_hour, passage_hour, passage_day,
     outcome_record, gap_record
 to eclor_grafana;
 grant select (gateway_id, site_id, name) on gateway to eclor_grafana;

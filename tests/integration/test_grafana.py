@@ -148,6 +148,10 @@ async def territory(migrated_database_url: str) -> str:
         rollups.catch_up(conn)
         conn.execute("insert into rollup_dirty select gateway_id, 1, now() from gateway limit 1")
         conn.execute(
+            "insert into rollup_fault select gateway_id, 1, now(), 1, 'out of range', now(), null"
+            " from gateway limit 1"
+        )
+        conn.execute(
             "insert into wait_estimate select facility_id, %s, 300, 480, 720, 'open', 'measured',"
             " 'B', 3 from facility",
             (NOW - timedelta(minutes=1),),

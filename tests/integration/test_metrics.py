@@ -179,6 +179,10 @@ async def test_the_database_tells_edition_gateways_holes_and_quarantine(
     with psycopg.connect(migrated_database_url, autocommit=True) as conn:
         outcomes = accept(conn, [_delivery(1), _delivery(3), _delivery(4, t_us=2 * NOW_US)])
         conn.execute("update stream set updated_at = now()")
+        conn.execute(
+            "insert into rollup_fault select gateway_id, 1, now(), 8, '', now(),"
+            " case when name = 'cab-centre-1' then now() end from gateway"
+        )
     assert lags(outcomes, NOW_US + 9 * US_PER_S) == {"live": 9.0}
     found = figures(metrics)
     assert found["eclor_database_up"][()] == 1
@@ -189,6 +193,7 @@ async def test_the_database_tells_edition_gateways_holes_and_quarantine(
     assert found["eclor_streams_incomplete"][()] == 1
     assert found["eclor_quarantine_deliveries"] == {("future",): 1}
     assert found["eclor_rollup_backlog_marks"][()] >= 1
+    assert found["eclor_rollup_faulty_hours"] == {("retried",): 1, ("given_up",): 2}
     assert found["eclor_database_size_bytes"][()] > 1_000_000
     told = set(found) | {"eclor_quarantine_refused", "eclor_wait_estimate_age_seconds"}
     told |= {"eclor_plan_left_seconds"}  # nothing of theirs has happened here

@@ -1,6 +1,7 @@
 """The rollup job and retention on the real database: what a crash, a race or a drop may not do."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from cloud.ingest.accept import accept
 from cloud.ingest.delivery import Status
 from cloud.jobs.scheduler import JobRunner
 from cloud.rollups import jobs, retention, service
+from cloud.rollups import store as rollup_store
 from cloud.settings import Database, Ingest, Retention, Settings
 from cloud.storage import editions
 from cloud.storage.editions import DAY_US
@@ -220,6 +222,28 @@ def test_compression_is_on_where_the_edition_has_it(conn: psycopg.Connection) ->
     )
 
 
+def test_the_policy_compresses_what_is_old_and_leaves_the_rest(conn: psycopg.Connection) -> None:
+    if editions.offer(conn).licence != "timescale":
+        pytest.skip("compression is in the TimescaleDB community edition only")
+    days_of_rows(conn, -5, 0)
+    conn.execute(
+        "insert into light_reading (t, device_id, window_s, quality)"
+        " select now(), device_id, 60, 0 from device where kind = 'light' limit 1"
+    )
+    retention.compress(conn, Retention())
+    [(job,)] = conn.execute(
+        "select job_id from timescaledb_information.jobs"
+        " where hypertable_name = 'light_reading' and proc_name = 'policy_compression'"
+    ).fetchall()
+    conn.execute("call run_job(%s)", (job,))
+    states = conn.execute(
+        "select range_end < now() - interval '7 days', is_compressed"
+        " from timescaledb_information.chunks where hypertable_name = 'light_reading'"
+    ).fetchall()
+    assert {(True, True), (False, False)} == set(states)
+    assert conn.execute("select count(*) from light_reading").fetchone() == (11,)
+
+
 def test_late_batches_and_retention_work_on_compressed_readings(conn: psycopg.Connection) -> None:
     if editions.offer(conn).licence != "timescale":
         pytest.skip("compression is in the TimescaleDB community edition only")
@@ -295,6 +319,72 @@ def test_no_reading_makes_a_sum_too_great_for_its_column(conn: psycopg.Connectio
     assert vehicles == (8 * (2**31 - 1),)
 
 
+def refuse(conn: psycopg.Connection, hour: datetime) -> None:
+    """Have the database refuse the sums of an hour."""
+    conn.execute(
+        "create function refuse() returns trigger language plpgsql as"
+        " $$begin raise 'out of range' using errcode = '22003'; end$$"
+    )
+    conn.execute(
+        "create trigger refuse before insert on light_hour for each row"
+        f" when (new.t = '{hour.isoformat()}') execute function refuse()"
+    )
+
+
+def noted(conn: psycopg.Connection) -> list[tuple[int, str, timedelta | None]]:
+    """Attempts, detail and the wait until the next one, of each faulty hour."""
+    return conn.execute(
+        "select attempts, detail, retry_at - failed_at from rollup_fault"
+    ).fetchall()
+
+
+def test_a_faulty_hour_is_tried_again_ever_later_until_it_is_given_up(
+    conn: psycopg.Connection,
+) -> None:
+    days_of_rows(conn, -5, 0)
+    hour = to_datetime(MIDNIGHT_US - HOUR_US)
+    refuse(conn, hour)
+    for attempt in range(1, rollup_store.ATTEMPTS + 1):
+        assert service.catch_up(conn).faulty == 1
+        given_up = attempt == rollup_store.ATTEMPTS
+        wait = None if given_up else rollup_store.RETRY_FIRST * 4 ** (attempt - 1)
+        assert noted(conn) == [(attempt, "out of range", wait)]
+        assert service.catch_up(conn).marks == 0  # not yet
+        conn.execute("update rollup_fault set retry_at = now() where retry_at is not null")
+    assert service.catch_up(conn).marks == 0
+    conn.execute("drop trigger refuse on light_hour")
+    service.mark_again(conn, "longwy")
+    done = service.catch_up(conn)
+    assert (done.hours, done.faulty, noted(conn)) == (1, 0, [])
+    assert summed(conn) == (10, 10, 10)
+
+
+def test_new_readings_of_a_faulty_hour_are_no_attempt_and_a_repaired_one_is_found(
+    conn: psycopg.Connection,
+) -> None:
+    days_of_rows(conn, -5, 0)
+    hour = to_datetime(MIDNIGHT_US - HOUR_US)
+    refuse(conn, hour)
+    service.catch_up(conn)
+    for _ in range(3):
+        conn.execute("insert into rollup_dirty select gateway_id, kind, hour from rollup_fault")
+        assert service.catch_up(conn).faulty == 1
+    [(attempts, _, _)] = noted(conn)
+    assert attempts == 1
+    conn.execute("drop trigger refuse on light_hour")
+    conn.execute("update rollup_fault set retry_at = now()")
+    assert (service.catch_up(conn).hours, noted(conn)) == (1, [])
+
+
+def test_a_fault_whose_readings_are_dropped_is_forgotten(conn: psycopg.Connection) -> None:
+    days_of_rows(conn, -5, 0)
+    refuse(conn, to_datetime(MIDNIGHT_US - 5 * DAY_US - HOUR_US))
+    assert service.catch_up(conn).faulty == 1
+    for now_us in (NOW_US, NOW_US + HOUR_US, NOW_US + 2 * HOUR_US):
+        retention.run(conn, KEEP_2_DAYS, now_us)
+    assert noted(conn) == []
+
+
 def test_an_hour_that_cannot_be_summed_up_keeps_nothing_else_waiting(
     url: str, conn: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -304,14 +394,7 @@ def test_an_hour_that_cannot_be_summed_up_keeps_nothing_else_waiting(
     days_of_rows(conn, -5, -4, 0)
     accept(conn, [delivery(lamp_rows(seq=1), seq=1, gateway=other)])
     faulty = to_datetime(MIDNIGHT_US - 4 * DAY_US - HOUR_US)
-    conn.execute(
-        "create function refuse() returns trigger language plpgsql as"
-        " $$begin raise 'out of range' using errcode = '22003'; end$$"
-    )
-    conn.execute(
-        "create trigger refuse before insert on light_hour for each row"
-        f" when (new.t = '{faulty.isoformat()}') execute function refuse()"
-    )
+    refuse(conn, faulty)
     done = service.catch_up(conn)
     assert (done.marks, done.hours, done.faulty) == (4, 3, 1)
     assert summed(conn) == (20, 15, 15)
