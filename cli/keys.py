@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 ACTOR = "console"
-SCOPES = ("read", "ingest", "provision", "lighting", "admin")
+SCOPES = ("read", "ingest", "provision", "lighting", "waiting", "admin")
 
 _CONFIG = click.option(
     "--config",

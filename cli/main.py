@@ -29,6 +29,7 @@ GROUPS = {
     "lighting": Entry("cli.lighting", "lighting", "See, order and account for light.", "cloud"),
     "provision": Entry("cli.provision", "provision", "Keep sites, gateways and devices.", "cloud"),
     "verify": Entry("cli.verify", "verify", "Check that nothing was lost.", "cloud"),
+    "waiting": Entry("cli.waiting", "waiting", "See waits, close sites, count bays.", "cloud"),
     "sim": Entry("cli.sim", "sim", "Simulate devices, write their history and truth.", "sim"),
 }
 

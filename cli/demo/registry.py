@@ -121,6 +121,7 @@ def _facility(territory: Territory, site: SiteSpec, facility: FacilitySpec) -> d
         "bays": facility.bays,
         "mean_service_s": facility.mean_service_s,
         "opening": {day: [list(span) for span in spans] for day, spans in facility.opening.items()},
+        "holidays": "none",  # the simulated cars know no holiday
         "tail": _reference(site, facility.tail),
         "entry": _reference(site, facility.entry),
         "exit": _reference(site, facility.exit),

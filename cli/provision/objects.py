@@ -307,6 +307,7 @@ def facility() -> None:
 @click.option("--bays", required=True, type=int, help="Cars served at a time.")
 @click.option("--mean-service", "mean_service_s", required=True, type=float, help="Seconds a car.")
 @click.option("--opening", help='JSON, local time: {"mon": [["09:00", "12:00"]]}.')
+@click.option("--holidays", help="Rules of its public holidays: FR, DE, DE-NW, LU or none.")
 @click.option("--tail", metavar="GATEWAY/DEVICE", help="Counter at the tail of the queue.")
 @click.option("--entry", metavar="GATEWAY/DEVICE", help="Counter at the entry.")
 @click.option("--exit", metavar="GATEWAY/DEVICE", help="Counter at the exit.")

@@ -18,12 +18,13 @@ _KEY = re.compile(r"eck_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
 
 class Scope(enum.StrEnum):
-    """What a key may do. `admin` holds every scope; provision and lighting may also read."""
+    """What a key may do. `admin` holds every scope; provision, lighting and waiting also read."""
 
     READ = "read"
     INGEST = "ingest"
     PROVISION = "provision"
     LIGHTING = "lighting"
+    WAITING = "waiting"
     ADMIN = "admin"
 
 
@@ -32,6 +33,7 @@ _HELD = {
     Scope.INGEST: frozenset({Scope.INGEST}),
     Scope.PROVISION: frozenset({Scope.PROVISION, Scope.READ}),
     Scope.LIGHTING: frozenset({Scope.LIGHTING, Scope.READ}),
+    Scope.WAITING: frozenset({Scope.WAITING, Scope.READ}),
     Scope.ADMIN: frozenset(Scope),
 }
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo, available_timezones
 
 from cloud.api.faults import Fault
+from cloud.lighting.holidays import COUNTRIES
 from cloud.registry.model import (
     SECTIONS,
     WORDS,
@@ -301,6 +302,8 @@ def _check_facility(record: Record, world: _World) -> _Said:
         parse_hours(record.opening, world.zone(record.territory))
     except OpeningError as exc:
         yield "opening", record.opening, str(exc), 'write it as {"mon": [["09:00", "12:00"]]}'
+    if record.holidays is not None and record.holidays not in COUNTRIES:
+        yield "holidays", record.holidays, "has no rules here", f"use {', '.join(COUNTRIES)}"
 
 
 def _reference(section: str, label: str, key: str, world: _World) -> _Said:

@@ -30,7 +30,7 @@ _PLURALS = {word: section for section, word in WORDS.items()}
 _TEXTS = frozenset((
     "id", "name", "title", "territory", "site", "gateway", "profile", "bus", "kind",
     "time_zone", "host", "type", "protocol", "username", "password_credential", "state_dir",
-    "baseline_name", "counter", "tail", "entry", "exit",
+    "baseline_name", "counter", "holidays", "tail", "entry", "exit",
 ))
 # fmt: on
 """Keys that are texts even where they look like a number."""

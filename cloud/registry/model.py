@@ -258,7 +258,7 @@ class Group:
 
 
 Opening = Annotated[
-    dict[str, Annotated[tuple[tuple[str, str], ...], Field(max_length=8)]], Field(max_length=7)
+    dict[str, Annotated[tuple[tuple[str, str], ...], Field(max_length=8)]], Field(max_length=8)
 ]
 
 
@@ -267,7 +267,9 @@ class Facility:
     """A recycling centre as citizens know it.
 
     `opening` is in the territory's local time: {"mon": [["09:00", "12:00"]], ...}; a day left out
-    is closed. The three detectors count cars at the tail of the queue, the entry and the exit.
+    is closed, so are public holidays unless "holiday" has hours; `holidays` names their rules (FR,
+    DE, none...; by default those of the time zone). The three detectors count cars at the tail of
+    the queue, the entry and the exit.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORM
@@ -279,6 +281,7 @@ class Facility:
     bays: Annotated[Whole, Field(ge=1, le=1_000, examples=[6])]
     mean_service_s: Annotated[Number, Field(gt=0, le=86_400, examples=[420.0])]
     opening: Opening = field(default_factory=dict)
+    holidays: Annotated[str, Field(max_length=10, examples=["FR"])] | None = None
     tail: DeviceRef | None = None
     entry: DeviceRef | None = None
     exit: DeviceRef | None = None

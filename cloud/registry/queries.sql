@@ -54,7 +54,7 @@ where %(territory)s::text is null or t.slug = %(territory)s
 order by t.slug, l.slug;
 
 -- name: facilities
-select t.slug, s.slug, f.slug, f.name, f.bays, f.mean_service_s, f.opening,
+select t.slug, s.slug, f.slug, f.name, f.bays, f.mean_service_s, f.opening, f.holidays,
        ag.name || '/' || a.name, eg.name || '/' || e.name, xg.name || '/' || x.name
 from facility f
      join site s using (site_id) join territory t using (territory_id)
@@ -145,9 +145,9 @@ with named as (
                              split_part(%(entry)s::text, '/', 1),
                              split_part(%(exit)s::text, '/', 1)])
 )
-insert into facility (site_id, slug, name, bays, mean_service_s, opening,
+insert into facility (site_id, slug, name, bays, mean_service_s, opening, holidays,
                       tail_device_id, entry_device_id, exit_device_id)
-select s.site_id, %(id)s, %(name)s, %(bays)s, %(mean_service_s)s, %(opening)s,
+select s.site_id, %(id)s, %(name)s, %(bays)s, %(mean_service_s)s, %(opening)s, %(holidays)s,
        (select device_id from named where label = %(tail)s),
        (select device_id from named where label = %(entry)s),
        (select device_id from named where label = %(exit)s)
@@ -155,7 +155,8 @@ from site s join territory t using (territory_id)
 where t.slug = %(territory)s and s.slug = %(site)s
 on conflict (site_id, slug) do update set
     name = excluded.name, bays = excluded.bays, mean_service_s = excluded.mean_service_s,
-    opening = excluded.opening, tail_device_id = excluded.tail_device_id,
+    opening = excluded.opening, holidays = excluded.holidays,
+    tail_device_id = excluded.tail_device_id,
     entry_device_id = excluded.entry_device_id, exit_device_id = excluded.exit_device_id;
 
 -- name: delete_territories

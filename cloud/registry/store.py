@@ -240,8 +240,10 @@ def _facility(
     bays: int,
     mean_service_s: float,
     opening: dict[str, list[list[str]]],
-    *detectors: str | None,
+    *names: str | None,
 ) -> Facility:
     hours = {day: tuple((begin, end) for begin, end in pairs) for day, pairs in opening.items()}
-    tail, entry, leaving = detectors
-    return Facility(territory, site, slug, name, bays, mean_service_s, hours, tail, entry, leaving)
+    holidays, tail, entry, leaving = names
+    return Facility(
+        territory, site, slug, name, bays, mean_service_s, hours, holidays, tail, entry, leaving
+    )

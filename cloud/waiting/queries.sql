@@ -1,6 +1,7 @@
 -- name: facilities
 select f.facility_id, f.slug, f.name, s.slug as site, t.slug as territory, t.time_zone, f.bays,
-       f.mean_service_s, f.opening, f.tail_device_id, f.entry_device_id, f.exit_device_id
+       f.mean_service_s, f.opening, f.holidays, f.tail_device_id, f.entry_device_id,
+       f.exit_device_id
 from facility f join site s using (site_id) join territory t using (territory_id)
 order by t.slug, s.slug, f.slug;
 
@@ -49,3 +50,44 @@ cross join lateral (select * from wait_estimate w where w.facility_id = f.facili
 
 -- name: drop_old_estimates
 delete from wait_estimate where t < %(before)s;
+
+-- name: exceptions
+select facility_id, exception_id as number, kind, from_at, until_at, reason, created_by, ended_by
+from facility_exception
+where facility_id = any(%(facilities)s) and until_at > %(since)s and from_at < %(until)s
+order by exception_id;
+
+-- name: insert_exception
+insert into facility_exception (facility_id, kind, from_at, until_at, reason, created_by,
+                                changed_at)
+values (%(facility_id)s, %(kind)s, %(from_at)s, %(until_at)s, %(reason)s, %(actor)s, %(now)s)
+returning exception_id;
+
+-- name: end_exception
+-- One that has begun ends now and stays as evidence; one that has not is as short as can be.
+update facility_exception
+set until_at = greatest(%(now)s, from_at + interval '1 microsecond'), ended_by = %(actor)s,
+    changed_at = %(now)s
+where exception_id = %(number)s and facility_id = %(facility_id)s and until_at > %(now)s
+returning exception_id;
+
+-- name: capacities
+select facility_id, capacity_id as number, bays, from_at, until_at, reason, created_by, ended_by
+from facility_capacity
+where facility_id = any(%(facilities)s) and (until_at is null or until_at > %(since)s)
+      and from_at < %(until)s
+order by capacity_id;
+
+-- name: insert_capacity
+insert into facility_capacity (facility_id, bays, from_at, until_at, reason, created_by,
+                               changed_at)
+values (%(facility_id)s, %(bays)s, %(from_at)s, %(until_at)s, %(reason)s, %(actor)s, %(now)s)
+returning capacity_id;
+
+-- name: end_capacity
+update facility_capacity
+set until_at = greatest(%(now)s, from_at + interval '1 microsecond'), ended_by = %(actor)s,
+    changed_at = %(now)s
+where capacity_id = %(number)s and facility_id = %(facility_id)s
+      and (until_at is null or until_at > %(now)s)
+returning capacity_id;

@@ -6,7 +6,6 @@ more than once. Unknown is null, never 0 or -1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -15,14 +14,15 @@ from pydantic import BaseModel, Field
 
 from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
-from cloud.api.problems import Problem, not_found, openapi_responses
-from cloud.waiting import service, store
+from cloud.api.problems import openapi_responses
+from cloud.waiting import decision_routes, service, store
+from cloud.waiting.lookup import find
 from cloud.waiting.service import STALE_S, Shown
 from cloud.waiting.shape import confidence, minutes
-from cloud.waiting.store import Facility
 from protocols.time import US_PER_S, Clock, TimeUs
 
 router = APIRouter(tags=["waiting"])
+router.include_router(decision_routes.router)
 
 FacilityName = Annotated[str, Path(max_length=122, examples=["recyclerie-nord"])]
 CACHE = "public, max-age=30"
@@ -64,6 +64,7 @@ class WaitForm(BaseModel):
     age_s: int | None
     opens_at: datetime | None
     closes_at: datetime | None
+    notice: str | None = Field(description="Why it is closed or open against its week")
 
 
 class WaitPage(BaseModel):
@@ -87,7 +88,7 @@ async def read_wait(
     request: Request, facility: FacilityName, conn: Connection, clock: Now
 ) -> Response:
     """The wait at one facility now; public."""
-    one = _find(await store.facilities(conn), facility)
+    one = find(await store.facilities(conn), facility)
     (found,) = await service.shown(conn, [one], _as_of(clock))
     return tagged(request, wait_body(found), cache=CACHE)
 
@@ -111,7 +112,7 @@ def wait_body(shown: Shown) -> dict[str, Any]:
         if known
         else None,
         "people_ahead": {"p50": wait.people_ahead_p50} if known else None,
-        "capacity": facility.site.bays,
+        "capacity": shown.bays,
         "confidence": confidence(shown).value,
         "basis": wait.basis.value,
         "situation": wait.situation.value,
@@ -120,23 +121,9 @@ def wait_body(shown: Shown) -> dict[str, Any]:
         "age_s": shown.age_s,
         "opens_at": shown.opens_at,
         "closes_at": shown.closes_at,
+        "notice": shown.notice,
     }
 
 
 def _as_of(clock: Clock) -> TimeUs:
     return TimeUs(-(-clock.now_us() // ANSWER_US) * ANSWER_US)
-
-
-def _find(facilities: Sequence[Facility], name: str) -> Facility:
-    found = [one for one in facilities if name in _names(one)]
-    if not found:
-        raise not_found("facility", name)
-    if len(found) > 1:
-        remedy = f"write territory.site.facility, for example {_names(found[0])[-1]}"
-        raise Problem(409, "ambiguous", f"{len(found)} facilities answer to {name!r}; {remedy}")
-    return found[0]
-
-
-def _names(one: Facility) -> tuple[str, str, str]:
-    site = f"{one.site_slug}.{one.slug}"
-    return one.slug, site, f"{one.territory}.{site}"

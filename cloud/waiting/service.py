@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 
 from psycopg import AsyncConnection
 
 from cloud.waiting import store
-from cloud.waiting.model import Basis, Counts, Ratios, Situation, Wait, estimate, learn_ratio
-from cloud.waiting.opening import Hours, Opening, OpeningError, Status, parse_hours
+from cloud.waiting.calendar import Calendar, calendars
+from cloud.waiting.model import (
+    Basis,
+    Counts,
+    Ratios,
+    Site,
+    Situation,
+    Wait,
+    estimate,
+    learn_ratio,
+)
+from cloud.waiting.opening import Opening, Status
 from cloud.waiting.store import Counted, Detector, Estimate, Facility, Span
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
-
-log = logging.getLogger("eclor.waiting")
 
 STALE_S = 600
 """Counts older than this give no figure at all."""
@@ -40,6 +47,9 @@ class Shown:
     observed_at: datetime | None
     opens_at: datetime | None
     closes_at: datetime | None
+    bays: int
+    notice: str | None
+    """Why the hours are not those of the week, where staff has said so."""
 
     @property
     def age_s(self) -> int | None:
@@ -70,12 +80,16 @@ async def estimate_all(conn: AsyncConnection, book: RatioBook, now_us: TimeUs) -
     A facility with opening hours that cannot be understood is logged and left out.
     """
     written = 0
-    for facility in await store.facilities(conn):
-        hours = _hours(facility)
-        opening = hours.current(now_us) if hours else None
-        if hours is None or opening is None:
+    facilities = await store.facilities(conn)
+    calendar = await calendars(conn, facilities, now_us)
+    for facility in facilities:
+        found_hours = calendar.get(facility.facility_id)
+        opening = found_hours.hours.current(now_us) if found_hours else None
+        if found_hours is None or opening is None:
             continue
-        found = await _estimate_one(conn, book, facility, opening, now_us)
+        hours = found_hours.hours
+        site = Site(found_hours.bays(now_us), facility.site.mean_service_s)
+        found = await _estimate_one(conn, book, replace(facility, site=site), opening, now_us)
         status = hours.status(now_us) if found.wait.p80_s is not None else Status.UNKNOWN
         await store.upsert_estimate(conn, facility.facility_id, found, status.value)
         written += 1
@@ -88,7 +102,11 @@ async def shown(
     """What to tell about each facility now, from its newest estimate and its opening hours."""
     keys = [facility.facility_id for facility in facilities]
     estimates = await store.latest_estimates(conn, keys)
-    return [_shown(one, estimates.get(one.facility_id), now_us) for one in facilities]
+    calendar = await calendars(conn, facilities, now_us)
+    return [
+        _shown(one, calendar.get(one.facility_id), estimates.get(one.facility_id), now_us)
+        for one in facilities
+    ]
 
 
 async def drop_old_estimates(conn: AsyncConnection, now_us: TimeUs) -> int:
@@ -98,8 +116,10 @@ async def drop_old_estimates(conn: AsyncConnection, now_us: TimeUs) -> int:
     )
 
 
-def _shown(facility: Facility, found: Estimate | None, now_us: TimeUs) -> Shown:
-    hours = _hours(facility)
+def _shown(
+    facility: Facility, calendar: Calendar | None, found: Estimate | None, now_us: TimeUs
+) -> Shown:
+    hours = calendar.hours if calendar else None
     opening = hours.current(now_us) if hours else None
     following = hours.following(now_us) if hours else None
     status = hours.status(now_us) if hours else Status.UNKNOWN
@@ -114,6 +134,8 @@ def _shown(facility: Facility, found: Estimate | None, now_us: TimeUs) -> Shown:
         observed_at=usable.observed_at if usable else None,
         opens_at=to_datetime(following.from_us) if following and not opening else None,
         closes_at=to_datetime(opening.until_us) if opening else None,
+        bays=calendar.bays(now_us) if calendar else facility.bays,
+        notice=hours.notice(now_us) if hours else None,
     )
 
 
@@ -196,11 +218,3 @@ def _ratio(
         and abs(totals[(other_id, day)].covered_s - entry.covered_s) <= 60
     ]
     return learn_ratio(sum(p[0] for p in pairs), sum(p[1] for p in pairs))
-
-
-def _hours(facility: Facility) -> Hours | None:
-    try:
-        return parse_hours(facility.opening, facility.zone)
-    except OpeningError as exc:
-        log.error("opening_hours_refused facility=%s: %s", facility.slug, exc)
-        return None

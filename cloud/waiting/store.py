@@ -30,9 +30,15 @@ class Facility:
     zone: ZoneInfo
     site: Site
     opening: Mapping[str, object]
+    holidays: str | None
     tail_id: int | None
     entry_id: int | None
     exit_id: int | None
+
+    @property
+    def bays(self) -> int:
+        """Bays as declared."""
+        return self.site.bays
 
     @property
     def device_ids(self) -> tuple[int, ...]:
@@ -153,6 +159,7 @@ def _facility(row: Row) -> Facility:
         zone=ZoneInfo(row["time_zone"]),
         site=Site(row["bays"], row["mean_service_s"]),
         opening=row["opening"],
+        holidays=row["holidays"],
         tail_id=row["tail_device_id"],
         entry_id=row["entry_device_id"],
         exit_id=row["exit_device_id"],

@@ -31,12 +31,13 @@ FACILITY = Facility(
     zone=PARIS,
     site=Site(6, 672.0),
     opening={},
+    holidays=None,
     tail_id=1,
     entry_id=2,
     exit_id=3,
 )
 MEASURED = Wait(480.0, 760.0, 1300.0, 5.0, Basis.MEASURED, Situation.A)
-OPEN = Shown(FACILITY, NOW, Status.OPEN, MEASURED, NOW, None, None)
+OPEN = Shown(FACILITY, NOW, Status.OPEN, MEASURED, NOW, None, None, 6, None)
 
 
 def test_every_text_exists_in_every_language_with_the_same_values() -> None:

@@ -1,0 +1,85 @@
+"""Public holidays, exceptional closings and openings, bays in use: which decision holds when."""
+
+from dataclasses import replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cloud.waiting.decisions import BaysInUse, bays_at
+from cloud.waiting.opening import (
+    Exceptional,
+    ExceptionalKind,
+    Hours,
+    OpeningError,
+    Status,
+    parse_hours,
+)
+from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
+
+PARIS = ZoneInfo("Europe/Paris")
+HALF_DAYS = {"sat": [["09:00", "12:00"], ["14:00", "18:00"]]}
+
+
+def hours() -> Hours:
+    return parse_hours(HALF_DAYS, PARIS)
+
+
+def saturday(hour: int, minute: int = 0) -> int:
+    return from_datetime(datetime(2026, 11, 21, hour, minute, tzinfo=PARIS))
+
+
+def test_a_public_holiday_is_closed_unless_it_has_hours() -> None:
+    wednesday = {"wed": [["09:00", "12:00"]]}
+    first = date(2026, 11, 11)
+    assert list(parse_hours(wednesday, PARIS).openings(first, 1)) == []
+    other = parse_hours({**wednesday, "holiday": [["10:00", "11:00"]]}, PARIS)
+    (only,) = other.openings(first, 1)
+    assert to_datetime(only.from_us).astimezone(PARIS).hour == 10
+    assert other.day_kind(only.from_us) == 7
+    (ordinary,) = parse_hours(wednesday, PARIS, country="none").openings(first, 1)
+    assert to_datetime(ordinary.from_us).astimezone(PARIS).hour == 9
+    with pytest.raises(OpeningError, match="no holidays of 'XX'"):
+        parse_hours(wednesday, PARIS, country="XX")
+
+
+def _exception(kind: ExceptionalKind, begin: int, end: int) -> Exceptional:
+    return Exceptional(kind, TimeUs(saturday(begin)), TimeUs(saturday(end)), f"{kind} {begin}")
+
+
+def test_a_closing_takes_time_away_and_an_opening_adds_some() -> None:
+    storm = _exception(ExceptionalKind.CLOSED, 10, 11)
+    lunch = _exception(ExceptionalKind.OPEN, 12, 14)
+    changed = hours().with_exceptions([storm, lunch])
+    spans = [(o.from_us, o.until_us) for o in changed.openings(date(2026, 11, 21), 1)]
+    assert spans == [(saturday(9), saturday(10)), (saturday(11), saturday(18))]
+    assert changed.status(saturday(10, 29)) is Status.CLOSED
+    assert changed.notice(saturday(10, 29)) == "closed 10"
+    assert changed.notice(saturday(11)) is None
+
+
+def test_of_two_exceptions_the_later_decision_holds() -> None:
+    shut = _exception(ExceptionalKind.CLOSED, 0, 23)
+    after_all = _exception(ExceptionalKind.OPEN, 10, 12)
+    changed = hours().with_exceptions([shut, after_all])
+    (only,) = changed.openings(date(2026, 11, 21), 1)
+    assert (only.from_us, only.until_us) == (saturday(10), saturday(12))
+    assert list(hours().with_exceptions([after_all, shut]).openings(date(2026, 11, 21), 1)) == []
+    assert changed.notice(saturday(11)) == "open 10"
+
+
+def test_an_opening_may_pass_midnight() -> None:
+    night = _exception(ExceptionalKind.OPEN, 20, 23)
+    late = replace(night, until_us=TimeUs(saturday(23) + 3 * 3600 * US_PER_S))
+    changed = hours().with_exceptions([late])
+    at_one = TimeUs(saturday(23) + 2 * 3600 * US_PER_S)
+    current = changed.current(at_one)
+    assert current is not None
+    assert (current.from_us, current.until_us) == (saturday(20), late.until_us)
+
+
+def test_the_last_decision_on_the_bays_holds_and_then_the_declared_number() -> None:
+    always = BaysInUse(4, TimeUs(100), None, "")
+    for_a_time = BaysInUse(2, TimeUs(200), TimeUs(300), "")
+    found = [bays_at([always, for_a_time], 6, t) for t in (99, 100, 200, 299, 300)]
+    assert found == [6, 4, 2, 2, 4]
