@@ -155,8 +155,9 @@ async def _serve_api(
     settings: Settings, stop: asyncio.Event, notifier: Notifier, metrics: Metrics
 ) -> None:
     """Serve until `stop`; the watchdog is fed from the event loop that answers the requests."""
+    app = create_app(settings, metrics=metrics)
     config = uvicorn.Config(
-        create_app(settings, metrics=metrics),
+        app,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=_API_DRAIN_S,
@@ -178,6 +179,8 @@ async def _serve_api(
                     async with asyncio.timeout(_FEED_S):
                         await stop.wait()
             notifier.stopping()
+            if app.state.wait_feed is not None:
+                await app.state.wait_feed.stop()
             server.should_exit = True
         events.record(Event.ROLE_STOPPED, role="api")
 

@@ -73,6 +73,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     statement_timeout_s: Seconds = 5.0
     exports_max: Annotated[int, Meta(ge=1, le=16)] = 2
     export_timeout_s: Seconds = 900.0
+    streams_max: Annotated[int, Meta(ge=0, le=10_000)] = 200
 
 
 class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +82,7 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan_interval_s: Annotated[int, Meta(ge=10, le=86_400)] = 900
     plan_key_file: str = ""
     wait_interval_s: Annotated[int, Meta(ge=5, le=3_600)] = 30
+    learn_interval_s: Annotated[int, Meta(ge=10, le=86_400)] = 600
     rollup_interval_s: Annotated[int, Meta(ge=1, le=3_600)] = 60
     partition_days_ahead: Annotated[int, Meta(ge=1, le=60)] = 14
 

@@ -44,6 +44,7 @@ port = {port}
 plan_interval_s = 10
 plan_key_file = "{plan_key}"
 wait_interval_s = 5
+learn_interval_s = 10
 """
 
 Say = Callable[[str], None]

@@ -311,6 +311,11 @@ def facility() -> None:
 @click.option("--tail", metavar="GATEWAY/DEVICE", help="Counter at the tail of the queue.")
 @click.option("--entry", metavar="GATEWAY/DEVICE", help="Counter at the entry.")
 @click.option("--exit", metavar="GATEWAY/DEVICE", help="Counter at the exit.")
+@click.option(
+    "--service",
+    metavar="GATEWAY/DEVICE/POINT",
+    help="Samples of the seconds a visitor was served: card reader, weighbridge.",
+)
 @_REPLACE
 @click.pass_obj
 def add_facility(

@@ -3,7 +3,7 @@
 import click
 
 from cli.waiting.deciding import capacity, closing
-from cli.waiting.looking import show
+from cli.waiting.looking import accuracy, forecast, model, show
 
 __all__ = ["waiting"]
 
@@ -17,5 +17,5 @@ def waiting() -> None:
     """
 
 
-for _command in (capacity, closing, show):
+for _command in (accuracy, capacity, closing, forecast, model, show):
     waiting.add_command(_command)

@@ -64,6 +64,7 @@ def create_app(
     app.state.clock = clock
     app.state.metrics = metrics
     app.state.pool = None
+    app.state.wait_feed = None
     app.state.settings = settings
     app.state.events = Events("api", metrics.observe)
     app.state.exports = Turns(settings.api.exports_max)

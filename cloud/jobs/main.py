@@ -92,7 +92,12 @@ def all_jobs(
             signer=signing.configured(every.plan_key_file),
             plan_interval_s=every.plan_interval_s,
         ),
-        *waiting.jobs(pool, clock, wait_interval_s=every.wait_interval_s),
+        *waiting.jobs(
+            pool,
+            clock,
+            wait_interval_s=every.wait_interval_s,
+            learn_interval_s=every.learn_interval_s,
+        ),
         *rollups.jobs(settings, clock),
         Job("storage-partitions", PARTITIONS_EVERY_S, lambda: _make_partitions(settings, clock)),
     ]

@@ -99,6 +99,12 @@ METRICS: Mapping[str, Declared] = MappingProxyType(
             "jobs", _G, "Hours that could not be summed up: tried again, given up", ("state",)
         ),
         "eclor_wait_estimate_age_seconds": Declared("jobs", _G, "Since the newest wait estimate"),
+        "eclor_wait_facilities": Declared(
+            "jobs", _G, "Facilities by the situation of their newest estimate", ("situation",)
+        ),
+        "eclor_wait_resets": Declared(
+            "jobs", _G, "Times that counts contradicted the filter, in the present openings"
+        ),
         "eclor_plan_left_seconds": Declared(
             "jobs", _G, "Until the first gateway's plan in force ends; negative: it has ended"
         ),

@@ -121,6 +121,8 @@ def read(conn: psycopg.Connection) -> list[Metric]:
         "eclor_rollup_backlog_seconds",
         "eclor_rollup_faulty_hours",
         "eclor_wait_estimate_age_seconds",
+        "eclor_wait_facilities",
+        "eclor_wait_resets",
         "eclor_plan_left_seconds",
         "eclor_gateways",
         "eclor_quarantine_deliveries",

@@ -42,6 +42,22 @@ group by s.state;
 -- name: eclor_wait_estimate_age_seconds
 select extract(epoch from now() - max(t))::float8 from wait_estimate;
 
+-- name: eclor_wait_facilities
+-- Those with an estimate of the last ten minutes; the others are closed.
+select e.situation, count(*)::float8
+from facility f
+cross join lateral (select situation from wait_estimate w
+                    where w.facility_id = f.facility_id and w.t > now() - interval '10 minutes'
+                    order by w.t desc limit 1) e
+group by e.situation;
+
+-- name: eclor_wait_resets
+select sum(e.resets)::float8
+from facility f
+cross join lateral (select resets from wait_estimate w
+                    where w.facility_id = f.facility_id and w.t > now() - interval '10 minutes'
+                    order by w.t desc limit 1) e;
+
 -- name: eclor_plan_left_seconds
 select extract(epoch from min(valid_until) - now())::float8
 from (select max(valid_until) as valid_until from lighting_plan group by gateway_id) p;

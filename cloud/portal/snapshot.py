@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from psycopg_pool import AsyncConnectionPool
 
@@ -18,14 +19,17 @@ from cloud.lighting.energy import NightEnergy
 from cloud.lighting.store import GroupRecord, GroupState, TrendPoint
 from cloud.portal import store
 from cloud.portal.store import LedgerStrip, Territory
+from cloud.waiting import scoring
 from cloud.waiting import service as waiting
 from cloud.waiting import store as waiting_store
+from cloud.waiting.scoring import Score
 from cloud.waiting.service import Shown
 from protocols.time import Clock, TimeUs, to_datetime
 
 FRESH_S = 3.0
 SLOW_S = 60.0
 NIGHTS = 7
+SCORED = timedelta(days=28)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Slow:
 
     trends: Mapping[int, Sequence[TrendPoint]]
     energies: Mapping[int, Sequence[NightEnergy]]
+    scores: Mapping[int, Score]
+    """How good the waits were that were shown in the last weeks, by facility key."""
     read_us: TimeUs
 
 
@@ -72,14 +78,17 @@ class Snapshots:
         now_us = self._clock.now_us()
         async with self._pool.connection() as conn:
             groups = await lighting_store.groups(conn)
+            facilities = await waiting_store.facilities(conn)
+            keys = [one.facility_id for one in facilities]
             if self._slow is None or now_s - self._slow[0] >= SLOW_S:
                 energies = {
                     g.group_id: await lighting.energy(conn, g, last_nights=NIGHTS, now_us=now_us)
                     for g in groups
                 }
-                slow = Slow(await lighting.trends(conn, now_us), energies, now_us)
-                self._slow = (now_s, slow)
-            facilities = await waiting_store.facilities(conn)
+                trends = await lighting.trends(conn, now_us)
+                since = to_datetime(now_us) - SCORED
+                scores = await scoring.totals(conn, keys, since=since)
+                self._slow = (now_s, Slow(trends, energies, scores, now_us))
             return Snapshot(
                 now_us=now_us,
                 territories=await store.territories(conn),

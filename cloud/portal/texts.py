@@ -38,16 +38,12 @@ CATALOGUE: Mapping[str, tuple[str, str, str]] = {
         "Noch kein Wertstoffhof eingetragen.",
         "No recycling centre is registered yet.",
     ),
-    "wait.none": ("Pas d’attente", "Keine Wartezeit", "No wait"),
-    "wait.below": ("moins de {n} min", "unter {n} min", "under {n} min"),
-    "wait.above": ("plus d’une heure", "über eine Stunde", "over an hour"),
-    "wait.unknown": ("Attente inconnue", "Wartezeit unbekannt", "Wait unknown"),
-    "wait.unmeasured": ("Attente non mesurée", "Nicht gemessen", "Wait not measured"),
     "wait.range": (
         "le plus souvent {low} à {high} min",
         "meist {low} bis {high} min",
         "mostly {low} to {high} min",
     ),
+    "wait.about": ("environ {high} min", "etwa {high} min", "about {high} min"),
     "wait.ahead": (
         "environ {n} voitures devant",
         "etwa {n} Autos davor",
@@ -62,6 +58,7 @@ CATALOGUE: Mapping[str, tuple[str, str, str]] = {
     "status.closed": ("fermé", "geschlossen", "closed"),
     "status.opening_soon": ("ouvre bientôt", "öffnet bald", "opening soon"),
     "status.closing_soon": ("ferme bientôt", "schließt bald", "closing soon"),
+    "status.saturated": ("saturé", "überlastet", "saturated"),
     "status.unknown": ("sans mesure", "ohne Messung", "no measurement"),
     "opens": ("ouvre {at}", "öffnet {at}", "opens {at}"),
     "closes": ("ferme à {at}", "schließt um {at}", "closes at {at}"),
@@ -72,6 +69,35 @@ CATALOGUE: Mapping[str, tuple[str, str, str]] = {
     "confidence.high": ("fiable", "verlässlich", "reliable"),
     "confidence.medium": ("assez fiable", "recht verlässlich", "fairly reliable"),
     "confidence.low": ("à titre indicatif", "nur ein Anhalt", "rough"),
+    "trend.rising": ("en hausse", "steigend", "rising"),
+    "trend.falling": ("en baisse", "fallend", "falling"),
+    "strip.label": (
+        "Attente prévue aujourd’hui à {name}, par quart d’heure ; valeurs dans le tableau",
+        "Erwartete Wartezeit heute, {name}, je Viertelstunde; Werte in der Tabelle",
+        "Expected wait today at {name}, by quarter hour; values in the table",
+    ),
+    "strip.title": ("Aujourd’hui", "Heute", "Today"),
+    "strip.values": ("Prévision détaillée", "Vorhersage im Einzelnen", "Forecast in detail"),
+    "strip.time": ("Arrivée", "Ankunft", "Arrival"),
+    "strip.wait": ("Attente", "Wartezeit", "Wait"),
+    "strip.best": (
+        "Meilleurs moments : {times}",
+        "Beste Zeiten: {times}",
+        "Best times: {times}",
+    ),
+    "strip.late": (
+        "Plus de créneau sûr avant la fermeture",
+        "Kein sicherer Zeitpunkt mehr vor Schließung",
+        "No safe time left before closing",
+    ),
+    "accuracy": (
+        "Fiabilité sur 28 jours : erreur moyenne {error} min, borne tenue {held} % du temps "
+        "({n} estimations vérifiées)",
+        "Genauigkeit in 28 Tagen: mittlerer Fehler {error} min, Grenze zu {held} % gehalten "
+        "({n} geprüfte Angaben)",
+        "Accuracy over 28 days: mean error {error} min, bound kept {held} % of the time "
+        "({n} estimates checked)",
+    ),
     "lights": ("Éclairage public", "Straßenbeleuchtung", "Street lighting"),
     "lights.empty": (
         "Aucun groupe de luminaires n’est encore enregistré.",

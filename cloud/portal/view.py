@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 from cloud.lighting.energy import MIN_COVERAGE_PCT, NightEnergy
 from cloud.lighting.model import dark_intervals
@@ -16,31 +15,13 @@ from cloud.lighting.store import GroupRecord, GroupState, TrendPoint
 from cloud.portal import sparkline
 from cloud.portal.snapshot import Snapshot
 from cloud.portal.texts import Texts
-from cloud.waiting.model import Situation
-from cloud.waiting.opening import Status
-from cloud.waiting.service import Shown
-from cloud.waiting.shape import Confidence, bracket_min, confidence
+from cloud.portal.waits import WaitCard, wait_card
 from protocols.time import to_datetime
 
 SLOTS = TREND_HOURS * 4
 SLOTS_AN_HOUR = 4
 NBSP = "\u00a0"
 """Between a number and its unit."""
-
-
-@dataclass(frozen=True, slots=True)
-class WaitCard:
-    """One recycling centre. `tone` is calm, busy, long, none or closed: never told by colour
-    alone."""
-
-    name: str
-    tone: str
-    status: str
-    headline: str
-    range: str
-    notes: tuple[str, ...]
-    stamp: str
-    observed_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +96,10 @@ def page(snapshot: Snapshot, texts: Texts) -> Page:
     now = to_datetime(snapshot.now_us)
     return Page(
         territory=", ".join(t.name for t in snapshot.territories) or "Eclor",
-        waits=tuple(wait_card(shown, texts) for shown in snapshot.waits),
+        waits=tuple(
+            wait_card(shown, snapshot.slow.scores.get(shown.facility.facility_id), texts)
+            for shown in snapshot.waits
+        ),
         lights=tuple(
             light_card(
                 group,
@@ -131,28 +115,6 @@ def page(snapshot: Snapshot, texts: Texts) -> Page:
         partial_note=texts("energy.partial", pct=f"{MIN_COVERAGE_PCT:.0f}"),
         data=_data_strip(snapshot, texts),
         updated=texts("updated", at=texts.time(now)),
-    )
-
-
-def wait_card(shown: Shown, texts: Texts) -> WaitCard:
-    """Headline: the bracket that holds the wait of four visitors of five."""
-    p50_s, p80_s = shown.wait.p50_s, shown.wait.p80_s
-    headline, tone = _headline(shown, texts)
-    range_text = ""
-    if p50_s is not None and p80_s is not None and bracket_min(p80_s) != 0:
-        low, high = math.ceil(p50_s / 60), math.ceil(p80_s / 60)
-        range_text = texts("wait.range", low=low, high=high)
-    at = shown.observed_at
-    basis = texts(f"basis.{shown.wait.basis.value}") if p80_s is not None else ""
-    return WaitCard(
-        name=shown.facility.name,
-        tone=tone,
-        status=texts(f"status.{shown.status.value}"),
-        headline=headline,
-        range=range_text,
-        notes=_notes(shown, texts),
-        stamp=texts("basis.at", basis=basis, at=texts.time(at)) if basis and at else "",
-        observed_at=_iso(at) if at else "",
     )
 
 
@@ -194,39 +156,6 @@ def energy_tables(
         for one in nights:
             by_baseline[one.baseline_name][one.night].append(one)
     return tuple(_energy_table(name, found, texts) for name, found in sorted(by_baseline.items()))
-
-
-def _headline(shown: Shown, texts: Texts) -> tuple[str, str]:
-    if shown.status in (Status.CLOSED, Status.OPENING_SOON):
-        return texts("status.closed").capitalize(), "closed"
-    p80_s = shown.wait.p80_s
-    if p80_s is None:
-        unmeasured = shown.wait.situation is Situation.C
-        return texts("wait.unmeasured" if unmeasured else "wait.unknown"), "none"
-    bracket = bracket_min(p80_s)
-    if bracket is None:
-        return texts("wait.above"), "long"
-    if bracket == 0:
-        return texts("wait.none"), "calm"
-    tone = "calm" if bracket <= 10 else "busy" if bracket <= 30 else "long"
-    return texts("wait.below", n=bracket), tone
-
-
-def _notes(shown: Shown, texts: Texts) -> tuple[str, ...]:
-    today = shown.now.astimezone(texts.zone).date()
-    notes = []
-    ahead = shown.wait.people_ahead_p50
-    if ahead:
-        several = round(ahead) > 1
-        notes.append(texts("wait.ahead" if several else "wait.ahead.one", n=round(ahead)))
-    sureness = confidence(shown)
-    if sureness is not Confidence.NONE:
-        notes.append(texts(f"confidence.{sureness.value}"))
-    if shown.opens_at:
-        notes.append(texts("opens", at=texts.moment(shown.opens_at, today=today)))
-    if shown.closes_at:
-        notes.append(texts("closes", at=texts.time(shown.closes_at)))
-    return tuple(notes)
 
 
 def _slots(
@@ -372,7 +301,3 @@ def _bar(value: float | None, top: float) -> str:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")

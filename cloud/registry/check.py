@@ -298,6 +298,10 @@ def _check_facility(record: Record, world: _World) -> _Said:
         if label is not None:
             yield from _device_reference(label, key, "passage", world)
             yield from _same_territory(label, key, record.territory, world)
+    if record.service is not None:
+        label = record.service.rpartition("/")[0]
+        yield from _device_reference(label, "service", "sample", world)
+        yield from _same_territory(label, "service", record.territory, world)
     try:
         parse_hours(record.opening, world.zone(record.territory))
     except OpeningError as exc:

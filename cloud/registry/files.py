@@ -31,6 +31,7 @@ _TEXTS = frozenset((
     "id", "name", "title", "territory", "site", "gateway", "profile", "bus", "kind",
     "time_zone", "host", "type", "protocol", "username", "password_credential", "state_dir",
     "baseline_name", "counter", "holidays", "tail", "entry", "exit",
+    "service",
 ))
 # fmt: on
 """Keys that are texts even where they look like a number."""

@@ -37,6 +37,14 @@ DeviceRef = Annotated[
         examples=["cab-centre-1/counter"],
     ),
 ]
+PointRef = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9-]{3,40}/[a-z0-9][a-z0-9_.-]{0,62}/[^\x00-\x1f\x7f/]{1,120}$",
+        description="A point among a device's samples as <gateway>/<device>/<point>",
+        examples=["gate-1/badge/service_s"],
+    ),
+]
 Text = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Host = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9_.:-]+$")]
 Whole = Annotated[int, Strict()]
@@ -269,7 +277,8 @@ class Facility:
     `opening` is in the territory's local time: {"mon": [["09:00", "12:00"]], ...}; a day left out
     is closed, so are public holidays unless "holiday" has hours; `holidays` names their rules (FR,
     DE, none...; by default those of the time zone). The three detectors count cars at the tail of
-    the queue, the entry and the exit.
+    the queue, the entry and the exit. `service` names a point with one sample a visit, the seconds
+    it was served (card reader, weighbridge).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORM
@@ -285,6 +294,7 @@ class Facility:
     tail: DeviceRef | None = None
     entry: DeviceRef | None = None
     exit: DeviceRef | None = None
+    service: PointRef | None = None
 
     @property
     def label(self) -> str:

@@ -55,7 +55,8 @@ order by t.slug, l.slug;
 
 -- name: facilities
 select t.slug, s.slug, f.slug, f.name, f.bays, f.mean_service_s, f.opening, f.holidays,
-       ag.name || '/' || a.name, eg.name || '/' || e.name, xg.name || '/' || x.name
+       ag.name || '/' || a.name, eg.name || '/' || e.name, xg.name || '/' || x.name,
+       vg.name || '/' || v.name || '/' || f.service_point
 from facility f
      join site s using (site_id) join territory t using (territory_id)
      left join device a on a.device_id = f.tail_device_id
@@ -64,6 +65,8 @@ from facility f
      left join gateway eg on eg.gateway_id = e.gateway_id
      left join device x on x.device_id = f.exit_device_id
      left join gateway xg on xg.gateway_id = x.gateway_id
+     left join device v on v.device_id = f.service_device_id
+     left join gateway vg on vg.gateway_id = v.gateway_id
 where %(territory)s::text is null or t.slug = %(territory)s
 order by t.slug, s.slug, f.slug;
 
@@ -143,21 +146,27 @@ with named as (
     from device d join gateway g using (gateway_id)
     where g.name = any(array[split_part(%(tail)s::text, '/', 1),
                              split_part(%(entry)s::text, '/', 1),
-                             split_part(%(exit)s::text, '/', 1)])
+                             split_part(%(exit)s::text, '/', 1),
+                             split_part(%(service)s::text, '/', 1)])
 )
 insert into facility (site_id, slug, name, bays, mean_service_s, opening, holidays,
-                      tail_device_id, entry_device_id, exit_device_id)
+                      tail_device_id, entry_device_id, exit_device_id, service_device_id,
+                      service_point)
 select s.site_id, %(id)s, %(name)s, %(bays)s, %(mean_service_s)s, %(opening)s, %(holidays)s,
        (select device_id from named where label = %(tail)s),
        (select device_id from named where label = %(entry)s),
-       (select device_id from named where label = %(exit)s)
+       (select device_id from named where label = %(exit)s),
+       (select device_id from named
+        where label = substring(%(service)s::text from '^[^/]+/[^/]+')),
+       split_part(%(service)s::text, '/', 3)
 from site s join territory t using (territory_id)
 where t.slug = %(territory)s and s.slug = %(site)s
 on conflict (site_id, slug) do update set
     name = excluded.name, bays = excluded.bays, mean_service_s = excluded.mean_service_s,
     opening = excluded.opening, holidays = excluded.holidays,
     tail_device_id = excluded.tail_device_id,
-    entry_device_id = excluded.entry_device_id, exit_device_id = excluded.exit_device_id;
+    entry_device_id = excluded.entry_device_id, exit_device_id = excluded.exit_device_id,
+    service_device_id = excluded.service_device_id, service_point = excluded.service_point;
 
 -- name: delete_territories
 delete from territory where slug = %(id)s;

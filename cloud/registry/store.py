@@ -243,7 +243,4 @@ def _facility(
     *names: str | None,
 ) -> Facility:
     hours = {day: tuple((begin, end) for begin, end in pairs) for day, pairs in opening.items()}
-    holidays, tail, entry, leaving = names
-    return Facility(
-        territory, site, slug, name, bays, mean_service_s, hours, holidays, tail, entry, leaving
-    )
+    return Facility(territory, site, slug, name, bays, mean_service_s, hours, *names)

@@ -33,6 +33,15 @@ class Calendar:
         """Bays in use at `t_us`."""
         return bays_at(self.changes, self.declared_bays, t_us)
 
+    def changed_bays(self, t_us: int) -> int | None:
+        """Bays in use at `t_us` where staff has said so; None: as ever."""
+        return bays_at(self.changes, 0, t_us) or None
+
+    def second_of_day(self, t_us: int) -> float:
+        """Seconds since midnight on the clocks of the place."""
+        local = to_datetime(t_us).astimezone(self.hours.zone)
+        return local.hour * 3600.0 + local.minute * 60.0 + local.second
+
 
 async def calendars(
     conn: AsyncConnection, facilities: Sequence[Facility], now_us: int, *, back: timedelta = BACK

@@ -1,9 +1,11 @@
 """What a car that joined then really waited, as far as the counters themselves tell afterwards.
 
 First in, first out: a car that joins at the tail as the N-th enters as the N-th. Both counts drift
-against each other, so that the tail is scaled to the entries of the whole opening first; without
-that one lost count would shift every later match. Independent of the filter: nothing of what was
-estimated enters here. To the minute at best, and to about a car.
+against each other, and one lost count would shift every later match: so the match begins anew at
+each instant at which nobody can have waited, because bays were free, and between those the tail is
+scaled by what passed up to them. Independent of the filter: nothing of what was estimated enters
+here. On simulated openings it is off by 34 s in the mean where every car is counted, by 146 s with
+3 % lost and 20 % of the trailers doubled (mean wait 302 s; tests/unit/test_waiting_matching.py).
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ Vector = NDArray[np.float64]
 MIN_COVERED = 0.97
 RATIO_LIMITS = (0.85, 1.18)
 """Beyond this drift of a counter the order of cars is lost."""
+
+IDLE_SHARE = 0.2
+"""With no more than this share of the bays busy nobody waits, drift or not."""
 
 MIN_CARS = 30
 """Fewer cars do not tell the drift."""
@@ -34,11 +39,12 @@ def waits_s(counts: OpeningCounts, bays: int) -> Vector | None:
     tail, entry, leaving = (np.maximum(row, 0) for row in rows if row is not None)
     entered = np.cumsum(entry).astype(np.float64)
     joined = np.cumsum(tail).astype(np.float64) + counts.queue_before
-    ratios = [_ratio(entered[-1], total) for total in (joined[-1], float(leaving.sum()))]
-    if entered[-1] < MIN_CARS or None in ratios:
+    inside = entered - _exit_ratio(entered, leaving, bays) * np.cumsum(leaving)
+    idle = inside <= IDLE_SHARE * bays
+    ratio = _tail_ratio(entered, joined, idle)
+    if ratio is None or entered[-1] < MIN_CARS:
         return None
-    number = (ratios[0] or 1.0) * joined
-    inside = entered - (ratios[1] or 1.0) * np.cumsum(leaving)
+    number = _numbers(entered, joined, idle, ratio)
     return _matched(entered, number, inside, leaving, bays) * counts.step_s
 
 
@@ -46,10 +52,27 @@ def _is_covered(row: NDArray[np.int64]) -> bool:
     return row.size > 0 and float(np.mean(row != NOT_COVERED)) >= MIN_COVERED
 
 
-def _ratio(entries: float, others: float) -> float | None:
-    """Entries per count at another detector; None where they do not belong together."""
-    ratio = (entries + MIN_CARS) / (others + MIN_CARS)
+def _exit_ratio(entered: Vector, leaving: NDArray[np.int64], bays: int) -> float:
+    """Cars that leave per car counted out; half the bays may still be busy at the end."""
+    left = float(leaving.sum())
+    return float((max(entered[-1] - bays / 2, 0.0) + MIN_CARS) / (left + MIN_CARS))
+
+
+def _tail_ratio(entered: Vector, joined: Vector, idle: NDArray[np.bool_]) -> float | None:
+    """Entries per car counted at the tail, up to the last instant at which nobody waited; None
+    where the two do not belong together."""
+    last = np.flatnonzero(idle)
+    cars = (entered[last[-1]], joined[last[-1]]) if last.size else (0.0, 0.0)
+    ratio = float((cars[0] + MIN_CARS) / (cars[1] + MIN_CARS))
     return ratio if RATIO_LIMITS[0] <= ratio <= RATIO_LIMITS[1] else None
+
+
+def _numbers(entered: Vector, joined: Vector, idle: NDArray[np.bool_], ratio: float) -> Vector:
+    """How many cars had joined by the end of each step, in entries."""
+    steps = np.arange(entered.size)
+    anchor = np.maximum.accumulate(np.where(idle, steps, -1))
+    base = np.where(anchor >= 0, entered[anchor] - ratio * joined[anchor], 0.0)
+    return np.asarray(base + ratio * joined)
 
 
 def _matched(

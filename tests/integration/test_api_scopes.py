@@ -26,6 +26,10 @@ PUBLIC = {
     ("GET", "/readyz"),
     ("GET", "/api/v1/facilities"),
     ("GET", "/api/v1/facilities/{facility}/wait"),
+    ("GET", "/api/v1/facilities/{facility}/wait/accuracy"),
+    ("GET", "/api/v1/facilities/{facility}/wait/forecast"),
+    ("GET", "/api/v1/facilities/{facility}/wait/history"),
+    ("GET", "/api/v1/facilities/{facility}/wait/stream"),
     ("GET", "/api/v1/waits"),
 }
 """Routes without a key. A new one is a decision: write it here."""
@@ -40,6 +44,8 @@ NAMES = {
     "key_id": "000000000000",
     "rule": "1",
     "override": "1",
+    "exception": "1",
+    "change": "1",
 }
 LATE = {
     # Asked of objects that the world's document has but nothing else needs; or that lack by nature.
@@ -112,6 +118,11 @@ def request_of(operation: Operation) -> dict[str, Any]:
         case "POST", "/lighting/groups/{group}/overrides":
             until = datetime.now(UTC) + timedelta(hours=2)
             kwargs["json"] = {"level_pct": 100, "until": until.isoformat(), "reason": "test"}
+        case "POST", "/facilities/{facility}/exceptions":
+            until = datetime.now(UTC) + timedelta(hours=2)
+            kwargs["json"] = {"kind": "closed", "until": until.isoformat(), "reason": "test"}
+        case "POST", "/facilities/{facility}/capacity":
+            kwargs["json"] = {"bays": 3, "reason": "test"}
         case "PUT", "/lighting/groups/{group}/segment":
             kwargs["json"] = SEGMENT
         case "PUT", _:
@@ -190,6 +201,7 @@ async def test_a_key_of_another_scope_gets_403_and_the_right_one_is_let_in(
             Scope.INGEST: {Scope.INGEST},
             Scope.PROVISION: {Scope.PROVISION, Scope.READ},
             Scope.LIGHTING: {Scope.LIGHTING, Scope.READ},
+            Scope.WAITING: {Scope.WAITING, Scope.READ},
             Scope.ADMIN: set(Scope),
         }[held]
         # Deleting comes last, so that the other operations find their objects.

@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from cloud.clock import ManualClock
 from cloud.portal import routes
-from cloud.waiting import service
+from cloud.waiting.estimator import Estimator
 from protocols.time import US_PER_S
 from tests.integration.seeded_territory import (
     BASELINE,
@@ -94,7 +94,7 @@ async def _fill(conn: psycopg.Connection, web: SimpleNamespace) -> None:
         (ids["gateway:centre"], NOW - timedelta(seconds=2), NOW - timedelta(seconds=1)),
     )
     async with web.pool.connection() as writer:
-        await service.estimate_all(writer, service.RatioBook(), NOW_US)
+        await Estimator().run(writer, NOW_US)
 
 
 async def test_the_page_shows_waits_lights_energy_and_ledger_without_a_script(

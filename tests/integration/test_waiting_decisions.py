@@ -158,6 +158,11 @@ def test_the_command_decides_lists_and_ends(environment: dict[str, str]) -> None
     assert "Neige" in listed.output
     assert ended.output == f"change {number} of dechetterie has ended\n"
     assert "4" in run(environment, "capacity", "list", "dechetterie").output
+    slots = json.loads(run(environment, "forecast", "dechetterie", "--json").output)
+    assert slots["best_slots"] == []
+    assert "best: -" in run(environment, "forecast", "dechetterie", "--hours", "24").output
+    assert "nothing was scored" in run(environment, "accuracy", "dechetterie").output
+    assert "learned_at" in run(environment, "model", "dechetterie").output
     both = ("--hours", "1", "--until", "2030-01-01T00:00:00Z", "--reason", "x")
     told = run(environment, "closing", "add", "dechetterie", *both)
     assert (told.exit_code, "--hours counts from now" in told.output) == (2, True)

@@ -1,26 +1,37 @@
 """From rows of three counters to the public answer, on a real database."""
 
+import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
-from fastapi import FastAPI
-from psycopg_pool import AsyncConnectionPool
 
-from cloud.api import problems
+from cloud.api.app import create_app
 from cloud.clock import ManualClock
-from cloud.waiting import routes, service, store
-from protocols.time import US_PER_S, TimeUs, to_datetime
+from cloud.waiting import learner, record, scoring
+from cloud.waiting.estimator import Estimator
+from cloud.waiting.feed import WaitFeed
+from protocols.time import US_PER_S
+from tests.integration.api_world import settings
 from tests.integration.seeded_territory import NOW, NOW_US, minutes, passages, seed
+from tests.integration.waiting_site import OPENED, past, write
+from tests.waiting_cases import play
 
-OPENED = NOW - timedelta(minutes=90)
-"""09:00 in Paris."""
 PATH = "/api/v1/facilities/dechetterie/wait"
+BUSY = {
+    "tail": [0] * 60 + [1] * 60 + [0] * 30,
+    "entry": [1] * 50 + [0] * 40,
+    "exit": [0] * 10 + [1] * 44 + [0] * 36,
+}
+"""From an hour before the opening for the tail: 60 joined, 50 entered, 44 left, ten cars wait."""
+
+QUIET = {"tail": [0] * 150, "entry": [0] * 90, "exit": [0] * 90}
 
 
 @pytest.fixture
@@ -35,71 +46,74 @@ def ids(conn: psycopg.Connection) -> dict[str, int]:
 
 
 @pytest.fixture
-async def pool(
-    migrated_database_url: str, ids: dict[str, int]
-) -> AsyncIterator[AsyncConnectionPool]:
-    async with AsyncConnectionPool(
-        migrated_database_url, min_size=1, kwargs={"autocommit": True}, open=False
-    ) as found:
-        yield found
-
-
-@pytest.fixture
-async def web(pool: AsyncConnectionPool) -> AsyncIterator[SimpleNamespace]:
-    """A client of the waiting routes and the clock they go by."""
-    app = FastAPI()
-    problems.install(app)
-    app.include_router(routes.router, prefix="/api/v1")
+async def web(migrated_database_url: str, ids: dict[str, int]) -> AsyncIterator[SimpleNamespace]:
+    """A client of the API, its clock, its pool, and an estimator."""
     clock = ManualClock(NOW_US)
-    app.state.pool, app.state.clock = pool, clock
+    app = create_app(settings(migrated_database_url), clock=clock)
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield SimpleNamespace(client=client, clock=clock)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        yield SimpleNamespace(
+            client=client, clock=clock, pool=app.state.pool, estimator=Estimator()
+        )
 
 
-async def _estimate(pool: AsyncConnectionPool, now_us: int = NOW_US) -> int:
-    async with pool.connection() as conn:
-        return await service.estimate_all(conn, service.RatioBook(), TimeUs(now_us))
+async def estimated(web: SimpleNamespace) -> dict[str, int]:
+    async with web.pool.connection() as conn:
+        found = await web.estimator.run(conn, web.clock.now_us())
+    return {one.value: n for one, n in found.items()}
 
 
-def _morning(conn: psycopg.Connection, ids: dict[str, int], **counts: list[int]) -> None:
+async def answered(web: SimpleNamespace, path: str = PATH, **query: Any) -> Any:
+    answer = await web.client.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def morning(conn: psycopg.Connection, ids: dict[str, int], **counts: list[int]) -> None:
     """Counts a minute from an hour before the opening for the tail, from the opening for others."""
     for gate, cars in counts.items():
         start = OPENED - timedelta(hours=1) if gate == "tail" else OPENED
         passages(conn, ids[f"dechetterie/{gate}"], minutes(start, cars))
 
 
-BUSY = {
-    "tail": [0] * 60 + [1] * 60 + [0] * 30,
-    "entry": [1] * 50 + [0] * 40,
-    "exit": [0] * 10 + [1] * 44 + [0] * 36,
-}
-"""60 joined, 50 entered, 44 left: six bays busy, ten cars wait."""
-
-
-async def test_ten_cars_before_six_bays_wait_about_twenty_minutes(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool, web: SimpleNamespace
+async def test_ten_cars_before_six_bays_are_a_long_wait_that_is_measured(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
-    _morning(conn, ids, **BUSY)
-    assert await _estimate(pool) == 1
+    morning(conn, ids, **BUSY)
+    assert await estimated(web) == {"A": 1}
     answer = await web.client.get(PATH)
     body = answer.json()
-    assert answer.status_code == 200
     assert answer.headers["cache-control"] == "public, max-age=30"
-    assert body["status"] == "open"
-    assert body["situation"] == "A"
-    assert body["basis"] == "measured"
-    assert 15 < body["wait_minutes"]["p50"] < 25
+    assert (body["status"], body["situation"], body["basis"]) == ("open", "A", "measured")
+    assert 10 < body["wait_minutes"]["p50"] < 60
     assert body["wait_minutes"]["p50"] < body["wait_minutes"]["p80"] < body["wait_minutes"]["p95"]
-    assert 8 <= body["people_ahead"]["p50"] <= 11
+    assert body["wait_minutes"]["p80"] <= body["below_minutes"]
+    assert 5 <= body["people_ahead"]["p50"] <= body["people_ahead"]["p80"] <= 15
+    assert body["in_site"] in (5, 6, 7)
     assert body["age_s"] == 0
+    assert body["message"]["fr"] in (f"moins de {body['below_minutes']} min", "plus d’une heure")
+
+
+async def test_an_empty_site_has_no_wait_and_says_so_in_three_languages(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    morning(conn, ids, **QUIET)
+    await estimated(web)
+    body = await answered(web)
+    assert body["wait_minutes"] == {"p50": 0.0, "p80": 0.0, "p95": 0.0}
+    assert body["below_minutes"] == 0
+    assert body["message_key"] == "none"
+    assert body["message"] == {"fr": "Pas d’attente", "de": "Keine Wartezeit", "en": "No wait"}
 
 
 async def test_the_same_half_minute_has_the_same_tag_and_is_not_sent_again(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool, web: SimpleNamespace
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
-    _morning(conn, ids, **BUSY)
-    await _estimate(pool)
+    morning(conn, ids, **BUSY)
+    await estimated(web)
     web.clock.advance_us(1 * US_PER_S)
     first = await web.client.get(PATH)
     web.clock.advance_us(20 * US_PER_S)
@@ -107,97 +121,159 @@ async def test_the_same_half_minute_has_the_same_tag_and_is_not_sent_again(
     assert second.status_code == 304
 
 
-async def test_counts_older_than_ten_minutes_give_null_and_unknown(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool, web: SimpleNamespace
+async def test_counts_older_than_ten_minutes_give_null_and_what_is_usual(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
-    _morning(conn, ids, **BUSY)
-    await _estimate(pool)
+    past(conn, ids)
+    async with web.pool.connection() as writer:
+        assert await learner.learn_due(writer, NOW_US) == 1
+    morning(conn, ids, **BUSY)
+    await estimated(web)
     web.clock.advance_us(601 * US_PER_S)
-    body = (await web.client.get(PATH)).json()
-    assert body["status"] == "unknown"
+    body = await answered(web)
+    assert (body["status"], body["basis"], body["confidence"]) == ("unknown", "typical", "none")
     assert body["wait_minutes"] is None
     assert body["people_ahead"] is None
-    assert body["confidence"] == "none"
-    assert body["basis"] == "none"
+    assert body["age_s"] is None
+    assert body["typical_minutes"]["p50"] <= body["typical_minutes"]["p80"]
+    assert body["message_key"] == "unknown"
+
+
+async def test_without_a_profile_stale_counts_give_nothing_at_all(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    morning(conn, ids, **BUSY)
+    await estimated(web)
+    web.clock.advance_us(601 * US_PER_S)
+    body = await answered(web)
+    assert (body["status"], body["basis"]) == ("unknown", "none")
+    assert (body["wait_minutes"], body["typical_minutes"], body["level"]) == (None, None, None)
 
 
 async def test_a_closed_site_has_no_wait_and_says_when_it_opens(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool, web: SimpleNamespace
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
-    _morning(conn, ids, **BUSY)
+    morning(conn, ids, **BUSY)
     web.clock.advance_us(100 * 60 * US_PER_S)
-    assert await _estimate(pool, web.clock.now_us()) == 0
-    body = (await web.client.get(PATH)).json()
-    assert body["status"] == "closed"
-    assert body["wait_minutes"] is None
+    assert await estimated(web) == {}
+    body = await answered(web)
+    assert (body["status"], body["wait_minutes"], body["message_key"]) == ("closed", None, "closed")
     assert body["opens_at"].startswith("2026-11-21T13:00")
 
 
-async def test_a_silent_tail_detector_degrades_to_situation_b(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool, web: SimpleNamespace
+async def test_detectors_that_fail_degrade_a_to_b_to_c_to_unknown(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
-    _morning(conn, ids, entry=BUSY["entry"], exit=BUSY["exit"])
-    await _estimate(pool)
-    body = (await web.client.get(PATH)).json()
-    assert (body["situation"], body["basis"]) == ("B", "inferred")
-    assert body["confidence"] == "low"
-    assert body["wait_minutes"] is not None
+    past(conn, ids)
+    async with web.pool.connection() as writer:
+        await learner.learn_due(writer, NOW_US)
+    morning(conn, ids, **BUSY)
+    found = []
+    for n, gate in enumerate((None, "tail", "exit", "entry")):
+        if gate is not None:
+            device = ids[f"dechetterie/{gate}"]
+            conn.execute("update latest_passage set status = 1 where device_id = %s", (device,))
+        web.clock.advance_us(n * US_PER_S)
+        conn.execute("delete from wait_estimate")
+        await estimated(web)
+        body = await answered(web)
+        minutes_told = body["wait_minutes"] is not None
+        found.append((body["situation"], body["basis"], minutes_told, body["confidence"]))
+    assert [one[:3] for one in found] == [
+        ("A", "measured", True),
+        ("B", "inferred", True),
+        ("C", "inferred", False),
+        ("none", "typical", False),
+    ]
+    assert [one[3] for one in found][1:] == ["low", "low", "none"]
+    level = (await answered(web))["level"]
+    assert level in ("calm", "normal", "busy")
 
 
-async def test_a_detector_fault_drops_the_detector(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+async def test_without_a_profile_a_queue_that_no_detector_sees_gives_no_minutes(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
-    _morning(conn, ids, **BUSY)
-    conn.execute(
-        "update latest_passage set status = 1 where device_id = %s", (ids["dechetterie/exit"],)
+    morning(conn, ids, entry=BUSY["entry"], exit=BUSY["exit"])
+    await estimated(web)
+    body = await answered(web)
+    assert (body["situation"], body["wait_minutes"], body["basis"]) == ("B", None, "none")
+
+
+async def test_an_exit_that_counts_nothing_is_done_without(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    morning(conn, ids, **{**BUSY, "exit": [0] * 90})
+    assert await estimated(web) == {"C": 1}
+
+
+async def test_late_minutes_from_a_checkpoint_are_the_same_as_minutes_in_order(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    """Live first, the outage after it; also by a process that has only the checkpoints."""
+    one = play(1, seed=4)[0]
+    write(conn, ids, OPENED, one, steps=90)
+    hole = (
+        ids["dechetterie/entry"],
+        OPENED + timedelta(minutes=70),
+        OPENED + timedelta(minutes=86),
     )
-    await _estimate(pool)
-    async with pool.connection() as reader:
-        (facility,) = await store.facilities(reader)
-        found = await store.latest_estimates(reader, [facility.facility_id])
-    wait = found[facility.facility_id].wait
-    assert (wait.situation.value, wait.p80_s) == ("C", None)
+    conn.execute("create temp table held as select * from passage_reading limit 0")
+    conn.execute(
+        "with gone as (delete from passage_reading where device_id = %s and t >= %s and t < %s"
+        " returning *) insert into held select * from gone",
+        hole,
+    )
+    await estimated(web)
+    holed = await answered(web)
+    conn.execute("insert into passage_reading select * from held")
+    conn.execute("delete from wait_estimate")
+    await estimated(web)
+    late = await answered(web)
+    conn.execute("delete from wait_estimate")
+    conn.execute("delete from wait_checkpoint")
+    web.estimator = Estimator()
+    await estimated(web)
+    in_order = await answered(web)
+    assert late["wait_minutes"] == in_order["wait_minutes"]
+    assert holed["wait_minutes"] != in_order["wait_minutes"]
+    conn.execute("delete from wait_estimate")
+    web.estimator = Estimator()
+    reads: list[int] = []
+    web.estimator._compute = _watched(web.estimator, reads)
+    await estimated(web)
+    assert reads == [0]
+    web.clock.advance_us(60 * US_PER_S)
+    conn.execute("delete from wait_estimate")
+    await estimated(web)
+    again = await answered(web)
+    assert again["wait_minutes"] == in_order["wait_minutes"]
 
 
-async def test_a_hole_in_the_counts_gives_no_figure(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool, web: SimpleNamespace
+def _watched(estimator: Estimator, reads: list[int]) -> Any:
+    compute = estimator._compute
+
+    def watched(sites: Any, *rest: Any) -> Any:
+        reads.extend(estimator._first(site) for site in sites)
+        return compute(sites, *rest)
+
+    return watched
+
+
+async def test_what_was_shown_first_stays_in_the_record(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
-    for gate in ("tail", "entry", "exit"):
-        late = NOW - timedelta(minutes=30)
-        passages(conn, ids[f"dechetterie/{gate}"], minutes(late, [1] * 30))
-    await _estimate(pool)
-    body = (await web.client.get(PATH)).json()
-    assert body["status"] == "unknown"
-    assert body["wait_minutes"] is None
-
-
-async def test_late_minutes_correct_the_estimate_of_the_same_instant(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
-) -> None:
-    _morning(conn, ids, **BUSY)
-    await _estimate(pool)
-    await _estimate(pool)
+    morning(conn, ids, **BUSY)
+    await estimated(web)
+    await estimated(web)
     assert conn.execute("select count(*), max(t) from wait_estimate").fetchone() == (1, NOW)
-
-
-async def test_ratios_are_learned_from_whole_days_before_today(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
-) -> None:
-    yesterday = datetime(2026, 11, 19, 23, tzinfo=NOW.tzinfo)
-    for gate, cars in (("entry", 1), ("exit", 0)):
-        day = [cars if i % 2 else 1 for i in range(1440)]
-        passages(conn, ids[f"dechetterie/{gate}"], minutes(yesterday, day))
-    async with pool.connection() as reader:
-        (facility,) = await store.facilities(reader)
-        ratios = await service.RatioBook().of(reader, facility, NOW_US)
-    assert ratios.exit == pytest.approx(1.4)
-    assert ratios.tail == 1.0
+    kept = conn.execute("select count(*), max(step) from wait_checkpoint").fetchone()
+    assert kept == (10, 90)
 
 
 async def test_bad_opening_hours_are_logged_and_stop_nobody_else(
     conn: psycopg.Connection,
     ids: dict[str, int],
-    pool: AsyncConnectionPool,
+    web: SimpleNamespace,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     conn.execute(
@@ -205,18 +281,90 @@ async def test_bad_opening_hours_are_logged_and_stop_nobody_else(
         " values (%s, 'autre', 'Autre', 2, 600, '{\"lundi\": []}')",
         (ids["site:dechetterie"],),
     )
-    _morning(conn, ids, **BUSY)
+    morning(conn, ids, **BUSY)
     with caplog.at_level(logging.ERROR, logger="eclor.waiting"):
-        assert await _estimate(pool) == 1
+        assert await estimated(web) == {"A": 1}
     assert "opening_hours_refused" in caplog.text
 
 
-async def test_facilities_are_found_by_short_and_full_names(
+async def test_a_forecast_runs_to_closing_and_names_the_best_times(
     conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
+    past(conn, ids)
+    async with web.pool.connection() as writer:
+        assert await learner.learn_due(writer, NOW_US) == 1
+        assert await learner.learn_due(writer, NOW_US) == 0
+    morning(conn, ids, **BUSY)
+    await estimated(web)
+    found = await answered(web, f"{PATH}/forecast")
+    times = [item["t"] for item in found["items"]]
+    assert (times[0], times[-1]) == ("2026-11-21T09:30:00Z", "2026-11-21T16:45:00Z")
+    assert [item["live"] for item in found["items"]].count(True) == 6
+    assert all(
+        0 <= item["p50"] <= item["p80"] <= item["p95"] and 0 <= item["p_admitted"] <= 1
+        for item in found["items"]
+    )
+    assert (
+        found["items"][0]["p80"] > found["items"][8]["p80"]
+    )  # ten cars now, an empty site at 14:00
+    assert 1 <= len(found["best_slots"]) <= 3
+    week = await answered(web, f"{PATH}/forecast", to="2026-11-28T00:00:00Z", step=60)
+    assert len(week["items"]) < len(times) * 5
+    bad = await web.client.get(f"{PATH}/forecast", params={"to": "2026-12-28T00:00:00Z"})
+    assert bad.status_code == 422
+    on_the_way = await answered(web, travel_min=20)
+    now = await answered(web)
+    assert on_the_way["wait_minutes"] != now["wait_minutes"]
+    assert 0 < on_the_way["p_admitted_if_leave_now"] <= 1
+    too_late = await answered(web, travel_min=120)
+    assert (too_late["wait_minutes"], too_late["p_admitted_if_leave_now"]) == (None, 0.0)
+
+
+async def test_what_was_shown_is_scored_once_when_the_truth_is_known(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    one = play(1, seed=9)[0]
+    write(conn, ids, OPENED, one, steps=90)
+    await estimated(web)
+    async with web.pool.connection() as writer:
+        assert await scoring.score_pending(writer, web.clock.now_us()) == 0
+    write(conn, ids, OPENED, one, first=90)
+    web.clock.advance_us(2 * 3600 * US_PER_S)
+    async with web.pool.connection() as writer:
+        assert await scoring.score_pending(writer, web.clock.now_us()) == 1
+        assert await scoring.score_pending(writer, web.clock.now_us()) == 0
+    found = await answered(web, f"{PATH}/accuracy")
+    assert found["total"]["n"] == 1
+    assert found["total"]["mae_min"] >= 0
+    assert found["by_situation"][0]["situation"] == "A"
+    assert found["by_day"][0]["day"] == "2026-11-21"
+    web.clock.advance_us(86_400 * US_PER_S)
+    later = await answered(web, f"{PATH}/accuracy", days=1)
+    assert (later["total"], later["by_day"]) == (None, [])
+
+
+async def test_hours_with_few_visitors_are_suppressed(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    morning(conn, ids, **BUSY)
+    await estimated(web)
+    web.clock.advance_us(60 * US_PER_S)
+    conn.execute(
+        "insert into passage_hour (device_id, t, rows, covered_s, quality, forward_count)"
+        " values (%s, %s, 60, 3600, 0, 4)",
+        (ids["dechetterie/entry"], NOW.replace(minute=0)),
+    )
+    few = await answered(web, f"{PATH}/history")
+    assert [(i["visitors"], i["p50"], i["p80"]) for i in few["items"]] == [(None, None, None)]
+    conn.execute("update passage_hour set forward_count = 5")
+    (item,) = (await answered(web, f"{PATH}/history"))["items"]
+    assert item["visitors"] == 5
+    assert item["p80"] > 0
+
+
+async def test_facilities_are_found_by_short_and_full_names(web: SimpleNamespace) -> None:
     for name in ("dechetterie", "dechetterie.dechetterie", "alzette.dechetterie.dechetterie"):
-        answer = await web.client.get(f"/api/v1/facilities/{name}/wait")
-        assert answer.status_code == 200
+        await answered(web, f"/api/v1/facilities/{name}/wait")
     missing = await web.client.get("/api/v1/facilities/nulle-part/wait")
     assert missing.status_code == 404
     assert missing.headers["content-type"] == "application/problem+json"
@@ -236,18 +384,69 @@ async def test_a_name_used_twice_is_refused_with_the_remedy(
 
 
 async def test_the_list_shows_every_facility(web: SimpleNamespace) -> None:
-    items: list[dict[str, Any]] = (await web.client.get("/api/v1/waits")).json()["items"]
+    items: list[dict[str, Any]] = (await answered(web, "/api/v1/waits"))["items"]
     assert [item["id"] for item in items] == ["dechetterie"]
     assert items[0]["wait_minutes"] is None
 
 
 async def test_old_estimates_are_forgotten(
-    conn: psycopg.Connection, ids: dict[str, int], pool: AsyncConnectionPool
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
-    _morning(conn, ids, **BUSY)
-    await _estimate(pool)
-    later = NOW_US + 401 * 86_400 * US_PER_S
-    async with pool.connection() as writer:
-        assert await service.drop_old_estimates(writer, TimeUs(NOW_US)) == 0
-        assert await service.drop_old_estimates(writer, TimeUs(later)) == 1
-    assert to_datetime(later) > NOW
+    morning(conn, ids, **BUSY)
+    await estimated(web)
+    async with web.pool.connection() as writer:
+        assert await record.drop_before(writer, NOW - timedelta(days=1)) == 0
+        assert await record.drop_before(writer, NOW + timedelta(days=1)) == 1
+
+
+async def test_listeners_get_the_present_state_and_each_change_once(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    morning(conn, ids, **BUSY)
+    await estimated(web)
+    facility = conn.execute("select facility_id from facility").fetchone()
+    assert facility is not None
+    feed = WaitFeed(web.pool, web.clock, most=1)
+    async with feed.listening():
+        assert feed.full
+        events = feed.events(facility[0], None)
+        assert (await anext(events)).startswith(b"retry: ")
+        first = (await anext(events)).decode()
+        number, kind, data = first.splitlines()[:3]
+        assert kind == "event: wait"
+        assert json.loads(data.removeprefix("data: "))["situation"] == "A"
+        waiting = asyncio.ensure_future(anext(events))
+        conn.execute("update facility set name = 'Neu'")
+        await feed._read()
+        assert "Neu" in (await waiting).decode()
+        held = feed.events(facility[0], number.removeprefix("id: "))
+        await anext(held)
+        assert "Neu" in (await anext(held)).decode()
+        await feed.stop()
+        assert [event async for event in events] == []
+    assert feed.listeners == 0
+
+
+async def test_more_listeners_than_there_is_room_for_are_sent_to_the_plain_answer(
+    web: SimpleNamespace,
+) -> None:
+    app = web.client._transport.app
+    app.state.wait_feed = WaitFeed(web.pool, web.clock, most=0)
+    answer = await web.client.get(f"{PATH}/stream")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+
+
+async def test_times_of_service_make_situation_d(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    device = conn.execute(
+        "insert into device (gateway_id, name, kind) values (%s, 'badge', 'sample')"
+        " returning device_id",
+        (ids["gateway:dechetterie"],),
+    ).fetchone()
+    assert device is not None
+    conn.execute("update facility set service_device_id = %s, service_point = 'service_s'", device)
+    morning(conn, ids, **BUSY)
+    assert await estimated(web) == {"D": 1}
+    body = await answered(web)
+    assert (body["situation"], body["basis"]) == ("D", "measured")

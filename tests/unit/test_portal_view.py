@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
@@ -11,11 +11,20 @@ import pytest
 from cloud.lighting.energy import Meter, NightEnergy
 from cloud.portal import sparkline
 from cloud.portal.texts import CATALOGUE, Language, Texts
-from cloud.portal.view import energy_tables, wait_card
-from cloud.waiting.model import Basis, Site, Situation, Wait
-from cloud.waiting.opening import Status
-from cloud.waiting.service import NO_WAIT, Shown
+from cloud.portal.view import energy_tables
+from cloud.portal.waits import wait_card
+from cloud.waiting.calendar import Calendar
+from cloud.waiting.memory import Forecast
+from cloud.waiting.messages import LANGUAGES, MESSAGES
+from cloud.waiting.model import Basis, Situation
+from cloud.waiting.opening import parse_hours
+from cloud.waiting.record import LEVELS, Estimate
+from cloud.waiting.scoring import Score
+from cloud.waiting.service import Shown, tell
+from cloud.waiting.shape import Level, level
+from cloud.waiting.site import Declared, Detector
 from cloud.waiting.store import Facility
+from protocols.time import US_PER_S, from_datetime
 
 PARIS = ZoneInfo("Europe/Paris")
 FRENCH = Texts(Language.FR, PARIS)
@@ -29,15 +38,54 @@ FACILITY = Facility(
     site_slug="dechetterie",
     territory="alzette",
     zone=PARIS,
-    site=Site(6, 672.0),
+    declared=Declared(6, 672.0),
     opening={},
     holidays=None,
-    tail_id=1,
-    entry_id=2,
-    exit_id=3,
+    detectors=dict(zip(Detector, (1, 2, 3), strict=True)),
 )
-MEASURED = Wait(480.0, 760.0, 1300.0, 5.0, Basis.MEASURED, Situation.A)
-OPEN = Shown(FACILITY, NOW, Status.OPEN, MEASURED, NOW, None, None, 6, None)
+CALENDAR = Calendar(parse_hours({"sat": [["09:00", "12:00"]]}, PARIS), 6)
+
+
+def measured(p50_s: float, p80_s: float, bracket: int) -> Estimate:
+    quantiles = [p50_s if one <= 0.5 else p80_s for one in LEVELS]
+    quantiles[LEVELS.index(0.95) :] = [2 * p80_s] * 2
+    return Estimate(
+        NOW,
+        NOW,
+        Situation.A,
+        Basis.MEASURED,
+        quantiles=tuple(quantiles),
+        people_ahead=(5.0, 7.0),
+        trend="rising",
+        bracket_min=bracket,
+        level=level(p80_s),
+        admitted=0.9,
+    )
+
+
+def forecast(p80_s: float) -> Forecast:
+    """Of the morning, in quarters of an hour; the last two are too late."""
+    opened = datetime(2026, 11, 21, 8, tzinfo=UTC)
+    slots = [
+        {
+            "t_us": from_datetime(opened) + n * 900 * US_PER_S,
+            "p50_s": p80_s / 2,
+            "p80_s": p80_s + 60.0 * abs(n - 9),
+            "p95_s": 2 * p80_s,
+            "p_over_15min": 0.1,
+            "p_admitted": 0.95 if n < 10 else 0.3,
+            "arrivals_p50": 4.0,
+        }
+        for n in range(12)
+    ]
+    return Forecast(opened, opened + timedelta(hours=3), NOW, live=True, slots=slots)
+
+
+def shown(one: Estimate | None, *forecasts: Forecast, at: datetime = NOW) -> Shown:
+    return tell(FACILITY, CALENDAR, one, forecasts, from_datetime(at))
+
+
+OPEN = shown(measured(480.0, 760.0, 15))
 
 
 def test_every_text_exists_in_every_language_with_the_same_values() -> None:
@@ -77,32 +125,76 @@ def test_another_day_is_named() -> None:
 
 
 def test_the_headline_is_the_bracket_of_four_visitors_of_five() -> None:
-    card = wait_card(OPEN, FRENCH)
+    card = wait_card(OPEN, None, FRENCH)
     assert card.headline == "moins de 15 min"
     assert card.range == "le plus souvent 8 à 13 min"
     assert card.stamp == "mesuré à 10:30"
     assert card.tone == "busy"
-    assert "environ 5 voitures devant" in card.notes
+    assert card.notes == (
+        "environ 5 voitures devant",
+        "en hausse",
+        "à titre indicatif",
+        "ferme à 12:00",
+    )
+    assert (card.strip, card.accuracy, card.usual) == (None, "", "")
 
 
-def test_no_wait_is_said_only_when_four_of_five_wait_two_minutes_at_most() -> None:
-    brief = replace(MEASURED, p50_s=0.0, p80_s=119.0)
-    assert wait_card(replace(OPEN, wait=brief), FRENCH).headline == "Pas d’attente"
-    longer = replace(MEASURED, p50_s=0.0, p80_s=130.0)
-    assert wait_card(replace(OPEN, wait=longer), FRENCH).headline == "moins de 5 min"
+def test_no_wait_is_said_by_the_bracket_that_was_settled() -> None:
+    assert wait_card(shown(measured(0, 119, 0)), None, FRENCH).headline == "Pas d’attente"
+    assert wait_card(shown(measured(0, 130, 5)), None, FRENCH).headline == "moins de 5 min"
+    long = wait_card(shown(measured(3000, 4000, 90)), None, FRENCH)
+    assert (long.headline, long.tone) == ("plus d’une heure", "long")
 
 
 def test_unknown_closed_and_unmeasured_show_no_minutes() -> None:
-    unknown = replace(OPEN, status=Status.UNKNOWN, wait=NO_WAIT, observed_at=None)
-    closed = replace(unknown, status=Status.CLOSED)
-    entry_only = replace(OPEN, wait=replace(NO_WAIT, situation=Situation.C))
-    for shown, headline in (
-        (unknown, "Attente inconnue"),
-        (closed, "Fermé"),
-        (entry_only, "Attente non mesurée"),
+    entry_only = Estimate(NOW, NOW, Situation.C, Basis.INFERRED, level=Level.BUSY)
+    closed = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    for one, headline, stamp in (
+        (shown(None), "Attente inconnue", ""),
+        (shown(measured(480, 760, 15), at=closed), "Fermé", ""),
+        (shown(entry_only), "chargé", "déduit à 10:30"),
     ):
-        card = wait_card(shown, FRENCH)
-        assert (card.headline, card.range, card.stamp) == (headline, "", "")
+        card = wait_card(one, None, FRENCH)
+        assert (card.headline, card.range, card.stamp) == (headline, "", stamp)
+
+
+def test_a_hopeless_queue_is_said_to_be_full() -> None:
+    one = replace(measured(3000, 3400, 60), admitted=0.2)
+    card = wait_card(shown(one), None, FRENCH)
+    assert card.status == "saturé"
+    assert card.headline.startswith("Saturé")
+    assert (card.tone, card.range) == ("long", "")
+
+
+def test_what_is_usual_is_said_beside_unknown_and_never_as_the_headline() -> None:
+    card = wait_card(shown(None, forecast(700.0)), None, FRENCH)
+    assert card.headline == "Attente inconnue"
+    assert card.usual == "d’habitude moins de 15 min à cette heure"
+
+
+def test_the_rest_of_the_day_is_a_strip_with_the_best_times() -> None:
+    card = wait_card(shown(measured(480, 760, 15), forecast(300.0)), None, FRENCH)
+    assert card.strip is not None
+    assert len(card.strip.bars) == 6
+    assert (card.strip.begin, card.strip.end) == ("10:30", "11:45")
+    assert card.strip.best == "Meilleurs moments : 10:45, 11:00, 11:15"
+    assert card.strip.rows[0] == ("10:30", "moins de 10 min")
+    heights = [float(bar.height) for bar in card.strip.bars]
+    assert all(0 < height <= 48 for height in heights)
+
+
+def test_the_record_is_told_once_there_is_enough_of_it() -> None:
+    few = Score(n=99, error_s=99 * 90.0)
+    assert wait_card(OPEN, few, FRENCH).accuracy == ""
+    many = Score(n=1000, error_s=90_000.0, above_p80=190)
+    text = wait_card(OPEN, many, FRENCH).accuracy
+    assert "erreur moyenne 1,5 min, borne tenue 81 % du temps" in text
+
+
+def test_every_message_exists_in_every_language_with_the_same_values() -> None:
+    for key, texts in MESSAGES.items():
+        assert len(texts) == len(LANGUAGES)
+        assert len({"{n}" in text for text in texts}) == 1, key
 
 
 def test_a_step_line_breaks_where_nothing_is_known() -> None:

@@ -1,7 +1,7 @@
-"""Public holidays, exceptional closings and openings, bays in use: which decision holds when."""
+"""Opening hours on the clock, holidays, what staff decides: when a centre is open, with what."""
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,6 +27,64 @@ def hours() -> Hours:
 
 def saturday(hour: int, minute: int = 0) -> int:
     return from_datetime(datetime(2026, 11, 21, hour, minute, tzinfo=PARIS))
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "status"),
+    [
+        (8, 29, Status.CLOSED),
+        (8, 30, Status.OPENING_SOON),
+        (9, 0, Status.OPEN),
+        (11, 44, Status.OPEN),
+        (11, 45, Status.CLOSING_SOON),
+        (12, 0, Status.CLOSED),
+        (13, 30, Status.OPENING_SOON),
+        (18, 0, Status.CLOSED),
+    ],
+)
+def test_status_follows_the_local_clock_and_the_lunch_closure(
+    hour: int, minute: int, status: Status
+) -> None:
+    assert hours().status(saturday(hour, minute)) is status
+
+
+def test_the_next_opening_is_found_a_week_later() -> None:
+    following = hours().following(saturday(18))
+    assert following is not None
+    assert to_datetime(following.from_us) == datetime(2026, 11, 28, 9, tzinfo=PARIS)
+
+
+def test_early_cars_count_but_never_those_of_the_opening_before() -> None:
+    morning, afternoon = hours().openings(date(2026, 11, 21), 1)
+    assert morning.from_us - morning.counts_from_us == 3600 * US_PER_S
+    close = {"sat": [["09:00", "13:30"], ["14:00", "18:00"]]}
+    _, later = parse_hours(close, PARIS).openings(date(2026, 11, 21), 1)
+    assert later.counts_from_us == later.from_us - 1800 * US_PER_S
+    assert afternoon.counts_from_us == afternoon.from_us - 3600 * US_PER_S
+
+
+def test_opening_hours_keep_local_time_through_both_dst_changes() -> None:
+    week = parse_hours({"sun": [["09:00", "12:00"]]}, PARIS)
+    for day in (date(2026, 3, 29), date(2026, 10, 25)):
+        (only,) = week.openings(day, 1)
+        assert to_datetime(only.from_us).astimezone(PARIS).hour == 9
+        assert only.until_us - only.from_us == 3 * 3600 * US_PER_S
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"monday": [["09:00", "12:00"]]},
+        {"mon": "09:00-12:00"},
+        {"mon": [["09:00"]]},
+        {"mon": [["9h", "12h"]]},
+        {"mon": [["12:00", "09:00"]]},
+        {"mon": [["09:00", "12:00"], ["11:00", "13:00"]]},
+    ],
+)
+def test_opening_hours_that_make_no_sense_are_refused(document: dict[str, object]) -> None:
+    with pytest.raises(OpeningError, match="opening hours"):
+        parse_hours(document, PARIS)
 
 
 def test_a_public_holiday_is_closed_unless_it_has_hours() -> None:
@@ -83,3 +141,8 @@ def test_the_last_decision_on_the_bays_holds_and_then_the_declared_number() -> N
     for_a_time = BaysInUse(2, TimeUs(200), TimeUs(300), "")
     found = [bays_at([always, for_a_time], 6, t) for t in (99, 100, 200, 299, 300)]
     assert found == [6, 4, 2, 2, 4]
+
+
+def test_the_utc_clock_is_not_the_local_one() -> None:
+    noon_utc = from_datetime(datetime(2026, 11, 21, 11, 30, tzinfo=UTC))
+    assert hours().status(noon_utc) is Status.CLOSED

@@ -1,0 +1,106 @@
+"""Waits as they change, for those who listen: one reader of the database, however many clients.
+
+A listener gets the present state at once and then each state that differs; a state replaces the
+one before it, so that nobody has to be sent what was missed. The reader works only while somebody
+listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import OperationalError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from cloud.api.etag import encode, tag
+from cloud.waiting import service, store
+from cloud.waiting.answers import as_of, wait_body
+from protocols.time import Clock
+
+READ_EVERY_S = 5.0
+HEARTBEAT_S = 15.0
+RETRY_MS = 10_000
+
+
+class WaitFeed:
+    """The present answers by facility key; `listening` admits as many as it has room for."""
+
+    def __init__(self, pool: AsyncConnectionPool, clock: Clock, *, most: int) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._most = most
+        self._changed = asyncio.Condition()
+        self._bodies: Mapping[int, dict[str, Any]] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.listeners = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody more may listen."""
+        return self._stopping or self.listeners >= self._most
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """One more listener; the first starts the reader, the last stops it."""
+        self.listeners += 1
+        if self._reader is None:
+            await self._read()
+            self._reader = asyncio.create_task(self._follow(), name="wait-feed")
+        try:
+            yield
+        finally:
+            self.listeners -= 1
+            if self.listeners == 0 and self._reader is not None:
+                self._reader.cancel()
+                self._reader = None
+
+    async def events(self, facility_id: int, last_id: str | None) -> AsyncIterator[bytes]:
+        """Server-sent events of one facility; a comment now and then shows that the line lives.
+
+        `last_id` is what the client holds already.
+        """
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        while not self._stopping:
+            body = self._bodies.get(facility_id)
+            found = None if body is None else tag(body).strip('"')
+            if body is not None and found != last_id:
+                last_id = found
+                yield f"id: {found}\nevent: wait\ndata: ".encode() + encode(body) + b"\n\n"
+            elif not await self._next():
+                yield b": still here\n\n"
+
+    async def stop(self) -> None:
+        """End every stream: the role stops."""
+        self._stopping = True
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _next(self) -> bool:
+        """Wait for news; False when there were none for HEARTBEAT_S."""
+        try:
+            async with asyncio.timeout(HEARTBEAT_S), self._changed:
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(READ_EVERY_S)
+            await self._read()
+
+    async def _read(self) -> None:
+        """Read all answers; while the database is away the last ones stand, with their time."""
+        try:
+            async with self._pool.connection() as conn:
+                facilities = await store.facilities(conn)
+                found = await service.shown(conn, facilities, as_of(self._clock))
+        except (OperationalError, PoolTimeout):
+            return
+        self._bodies = {one.facility.facility_id: wait_body(one) for one in found}
+        async with self._changed:
+            self._changed.notify_all()

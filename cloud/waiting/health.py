@@ -1,0 +1,67 @@
+"""Which counters may be believed: those that report, report no fault, and count when others do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+
+import numpy as np
+
+from cloud.waiting.counts import Ints
+from cloud.waiting.site import Detector
+from cloud.waiting.store import Counter
+from protocols.time import US_PER_S, from_datetime
+
+STALE_S = 600
+"""Counts older than this say nothing about now."""
+
+LAG = timedelta(seconds=180)
+"""A counter that is further behind than this is done without, rather than that all wait for it."""
+
+SILENT = 1e-3
+"""A counter is suspect when so long a silence is less likely than this."""
+
+QUEUE_SLACK = 20
+"""So many cars may enter while nobody joins: a queue that empties."""
+
+
+def reporting(counter: Counter | None, now_us: int) -> bool:
+    """Whether a counter's readings are recent and it reports no fault."""
+    if counter is None or counter.faulty:
+        return False
+    return now_us - from_datetime(counter.read_until) <= STALE_S * US_PER_S
+
+
+def in_step(counters: Mapping[Detector, Counter]) -> dict[Detector, Counter]:
+    """The counters whose readings reach as far as the others', or nearly; the entry always counts:
+    without it there is nothing to say."""
+    newest = max((one.read_until for one in counters.values()), default=None)
+    return {
+        name: one
+        for name, one in counters.items()
+        if name is Detector.ENTRY or (newest and newest - one.read_until <= LAG)
+    }
+
+
+def silent(rows: Mapping[Detector, Ints], bays: int) -> set[Detector]:
+    """Counters that have counted nothing for so long, while others counted, that they are suspect.
+
+    Cars may enter without one that leaves until the bays are full, and the queue may empty without
+    one that joins; what passed beyond that ought to have been counted here too. With none but one
+    counter nothing can be said.
+    """
+    return {one for one in rows if math.exp(-_missed(one, rows, bays)) < SILENT}
+
+
+def _missed(one: Detector, rows: Mapping[Detector, Ints], bays: int) -> float:
+    """Cars that must have passed `one` since it counted last, as far as the others tell."""
+    counted = np.flatnonzero(rows[one] > 0)
+    since = int(counted[-1]) + 1 if counted.size else 0
+    witness = Detector.EXIT if one is Detector.ENTRY else Detector.ENTRY
+    slack = QUEUE_SLACK if one is Detector.TAIL else bays
+    if witness not in rows:
+        return 0.0
+    seen = np.maximum(rows[witness][since:], 0)
+    blind = rows[one][since:] < 0
+    return max(0.0, float(seen[~blind].sum()) - slack)

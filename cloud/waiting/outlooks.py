@@ -1,0 +1,119 @@
+"""Forecasts of openings as they are kept: live from the present state, typical without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from cloud.waiting.calendar import Calendar
+from cloud.waiting.grid import State, step
+from cloud.waiting.memory import Forecast
+from cloud.waiting.opening import Opening
+from cloud.waiting.outlook import ADMITTED, Slot, outlook
+from cloud.waiting.site import SLOT_S, SiteModel
+from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
+
+SLOT_US = SLOT_S * US_PER_S
+TYPICAL_DAYS = 7
+"""For so many days ahead the openings have a forecast."""
+
+
+def live_forecast(
+    model: SiteModel, state: State, calendar: Calendar, opening: Opening, now_us: TimeUs
+) -> Forecast:
+    """From the next whole quarter of an hour to closing, from what is believed now."""
+    begin_us = TimeUs(-(-state.t_us // SLOT_US) * SLOT_US)
+    kind = calendar.hours.day_kind(opening.from_us)
+    gap_s = (begin_us - state.t_us) / US_PER_S
+    if gap_s > 0:
+        blind = replace(model, step_s=gap_s)
+        second = calendar.second_of_day(state.t_us)
+        state = step(blind, state, (None, None, None), second=second, kind=kind)
+    slots = outlook(
+        model,
+        state,
+        from_us=begin_us,
+        closes_us=opening.until_us,
+        second=calendar.second_of_day(begin_us),
+        kind=kind,
+    )
+    return _forecast(opening, slots, now_us, live=True)
+
+
+def typical_forecasts(
+    model: SiteModel, calendar: Calendar, now_us: TimeUs, *, days: int = TYPICAL_DAYS
+) -> list[Forecast]:
+    """Of the openings of today and the days to come, from the profile alone."""
+    openings = calendar.hours.openings(calendar.hours.day_of(now_us), days)
+    return [typical_forecast(model, calendar, opening, now_us) for opening in openings]
+
+
+def typical_forecast(
+    model: SiteModel, calendar: Calendar, opening: Opening, now_us: TimeUs
+) -> Forecast:
+    """Of one opening, from the profile alone."""
+    slots = outlook(
+        model,
+        None,
+        from_us=opening.from_us,
+        closes_us=opening.until_us,
+        second=calendar.second_of_day(opening.from_us),
+        kind=calendar.hours.day_kind(opening.from_us),
+    )
+    return _forecast(opening, slots, now_us, live=False)
+
+
+def slots_of(forecasts: Sequence[Forecast]) -> list[Slot]:
+    """The slots of kept forecasts, in order."""
+    return [_slot(each) for one in forecasts for each in one.slots]
+
+
+def slot_at(forecasts: Sequence[Forecast], t_us: int) -> Slot | None:
+    """The slot that holds at `t_us`; None outside the openings that have a forecast."""
+    held = [
+        slot
+        for one in forecasts
+        if from_datetime(one.opening_at) <= t_us < from_datetime(one.closes_at)
+        for slot in slots_of([one])
+    ]
+    before = [slot for slot in held if slot.t_us <= t_us]
+    return before[-1] if before else held[0] if held else None
+
+
+def last_admission(forecasts: Sequence[Forecast], opening: Opening) -> datetime | None:
+    """Until when to come to be served before closing; None where nothing is known of it."""
+    at = to_datetime(opening.from_us)
+    mine = [slot for one in forecasts if one.opening_at == at for slot in slots_of([one])]
+    good = [slot for slot in mine if slot.p_admitted >= ADMITTED]
+    if not good:
+        return None
+    end = to_datetime(good[-1].t_us) + timedelta(seconds=SLOT_S)
+    return min(end, to_datetime(opening.until_us))
+
+
+def _forecast(opening: Opening, slots: Sequence[Slot], now_us: TimeUs, *, live: bool) -> Forecast:
+    return Forecast(
+        to_datetime(opening.from_us),
+        to_datetime(opening.until_us),
+        to_datetime(now_us),
+        live,
+        [_document(slot) for slot in slots],
+    )
+
+
+def _document(slot: Slot) -> dict[str, Any]:
+    return {
+        "t_us": slot.t_us,
+        "p50_s": round(slot.p50_s, 1),
+        "p80_s": round(slot.p80_s, 1),
+        "p95_s": round(slot.p95_s, 1),
+        "p_over_15min": round(slot.p_over_15min, 4),
+        "p_admitted": round(slot.p_admitted, 4),
+        "arrivals_p50": round(slot.arrivals_p50, 2),
+    }
+
+
+def _slot(document: Mapping[str, Any]) -> Slot:
+    return Slot(**document)
