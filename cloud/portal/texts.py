@@ -85,6 +85,11 @@ CATALOGUE: Mapping[str, tuple[str, str, str]] = {
         "Beste Zeiten: {times}",
         "Best times: {times}",
     ),
+    "strip.calm": (
+        "Pas d’attente prévue d’ici la fermeture",
+        "Bis zur Schließung keine Wartezeit erwartet",
+        "No wait expected until closing",
+    ),
     "strip.late": (
         "Plus de créneau sûr avant la fermeture",
         "Kein sicherer Zeitpunkt mehr vor Schließung",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from cloud.waiting.opening import Status
 from cloud.waiting.outlook import Slot, best
 from cloud.waiting.scoring import Score
 from cloud.waiting.service import Shown
-from cloud.waiting.shape import Confidence, Level, bracket_min, level
+from cloud.waiting.shape import NO_WAIT_S, Confidence, Level, bracket_min, level
 from protocols.time import from_datetime, to_datetime
 
 WIDTH, HEIGHT = 288.0, 48.0
@@ -138,7 +139,6 @@ def _strip(shown: Shown, texts: Texts) -> Strip | None:
         return None
     told = messages.counts_exits(shown.facility)
     width = WIDTH / len(slots)
-    times = ", ".join(texts.time(to_datetime(slot.t_us)) for slot in best(slots))
     return Strip(
         label=texts("strip.label", name=shown.facility.name),
         begin=texts.time(to_datetime(slots[0].t_us)),
@@ -148,8 +148,16 @@ def _strip(shown: Shown, texts: Texts) -> Strip | None:
             (texts.time(to_datetime(slot.t_us)), _words(slot, texts, told=told))
             for slot in slots[::2]
         ),
-        best=texts("strip.best", times=times) if times else texts("strip.late"),
+        best=_best(slots, texts),
     )
+
+
+def _best(slots: Sequence[Slot], texts: Texts) -> str:
+    """When to come; nothing to choose where there is hardly ever a wait."""
+    if all(slot.p80_s <= NO_WAIT_S for slot in slots):
+        return texts("strip.calm")
+    times = ", ".join(texts.time(to_datetime(slot.t_us)) for slot in best(slots))
+    return texts("strip.best", times=times) if times else texts("strip.late")
 
 
 def _today(shown: Shown, texts: Texts) -> list[Slot]:

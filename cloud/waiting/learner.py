@@ -30,6 +30,7 @@ ENOUGH = 4
 """From so many openings on a profile says what is usual."""
 
 ENDED = timedelta(minutes=15)
+"""Until then the last counts of an opening have come."""
 
 
 @dataclass(frozen=True, slots=True)

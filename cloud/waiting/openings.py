@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from psycopg import AsyncConnection
@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from cloud.waiting import store
 from cloud.waiting.calendar import Calendar
 from cloud.waiting.counts import Ints, in_steps
-from cloud.waiting.opening import Opening
+from cloud.waiting.opening import SEARCH_DAYS, Opening
 from cloud.waiting.site import NOT_COVERED, Detector, OpeningCounts
 from cloud.waiting.store import Facility, Span
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
@@ -19,11 +19,14 @@ from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 STEP_S = 60
 STEP_US = STEP_S * US_PER_S
 MIN_COVERED = 0.9
+EMPTIES_US = 3600 * US_PER_S
+"""So long after closing the last cars are seen leaving: what came in also goes out, which is what
+detectors and service are learned by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """An opening that has ended, and its counts."""
+    """An opening that has ended, and its counts until the site has emptied."""
 
     opening: Opening
     counts: OpeningCounts
@@ -37,38 +40,52 @@ async def past_openings(
     since_us: int,
     until_us: int,
 ) -> list[Past]:
-    """The openings that began after `since_us` and ended before `until_us`, ascending; those
-    whose entry was counted for the most part."""
+    """The openings that began after `since_us` and whose site had emptied before `until_us`,
+    ascending; those whose entry was counted for the most part."""
     hours = calendar.hours
     first, last = hours.day_of(since_us), hours.day_of(until_us)
-    openings = [
-        one
-        for one in hours.openings(first, (last - first).days + 1)
-        if one.from_us >= since_us and one.until_us <= until_us
-    ]
+    every = list(hours.openings(first, (last - first).days + SEARCH_DAYS))
+    ends = dict(zip(every, _ends(every), strict=True))
+    openings = [one for one in every if one.from_us >= since_us and ends[one] <= until_us]
     names = [(one, detector) for one in openings for detector in facility.detectors]
-    spans = [_span(facility, one, detector) for one, detector in names]
+    spans = [_span(facility, one, ends[one], detector) for one, detector in names]
     rows = dict(zip(names, await store.passages(conn, spans), strict=True))
     served = await _served(conn, facility, openings)
     found = [
-        Past(one, _counts(calendar, one, {d: rows[one, d] for d in facility.detectors}, served))
+        Past(
+            one,
+            _counts(
+                calendar, one, ends[one], {d: rows[one, d] for d in facility.detectors}, served
+            ),
+        )
         for one in openings
     ]
-    return [one for one in found if _is_told(one.counts)]
+    whole = [replace(one, counts=_as_far_as_covered(one)) for one in found]
+    return [one for one in whole if _is_told(one.counts)]
 
 
-def _span(facility: Facility, one: Opening, detector: Detector) -> Span:
+def _ends(openings: Sequence[Opening]) -> list[TimeUs]:
+    """Until when the cars of each opening are counted: an hour after it, not into the next."""
+    following = [*(one.from_us for one in openings[1:]), None]
+    return [
+        TimeUs(min(one.until_us + EMPTIES_US, one.until_us + EMPTIES_US if n is None else n))
+        for one, n in zip(openings, following, strict=True)
+    ]
+
+
+def _span(facility: Facility, one: Opening, end_us: TimeUs, detector: Detector) -> Span:
     since = one.counts_from_us if detector is Detector.TAIL else one.from_us
-    return Span(facility.detectors[detector], one.from_us, since, one.until_us)
+    return Span(facility.detectors[detector], one.from_us, since, end_us)
 
 
 def _counts(
     calendar: Calendar,
     one: Opening,
+    end_us: TimeUs,
     rows: dict[Detector, Ints],
     served: Sequence[tuple[int, float]] | None,
 ) -> OpeningCounts:
-    steps = (one.until_us - one.from_us) // STEP_US
+    steps = (end_us - one.from_us) // STEP_US
     found = {name: in_steps(each, steps, step_s=STEP_S) for name, each in rows.items()}
     heard = {name: row for name, row in found.items() if (row != NOT_COVERED).any()}
     tail = rows.get(Detector.TAIL)
@@ -116,6 +133,15 @@ async def _served(
         until=to_datetime(openings[-1].until_us),
     )
     return [(from_datetime(at), seconds) for at, seconds in found[facility.facility_id]]
+
+
+def _as_far_as_covered(past: Past) -> OpeningCounts:
+    """Without the time after closing where that was not counted to its end by every counter."""
+    counts = past.counts
+    steps = (past.opening.until_us - past.opening.from_us) // STEP_US
+    after = [row[steps:] for row in counts.rows.values() if row is not None]
+    whole = all((row != NOT_COVERED).all() for row in after)
+    return counts if whole else counts.until(steps)
 
 
 def _is_told(counts: OpeningCounts) -> bool:

@@ -28,7 +28,7 @@ BACK = timedelta(days=3)
 """Counts that come later than this change no score."""
 
 AFTER = timedelta(minutes=15)
-"""So long after closing the last counts of an opening are there."""
+"""So long after a site has emptied its last counts are there."""
 
 MOST_AT_ONCE = 200_000
 _CRPS_LEVELS = np.array([level for level in LEVELS if 0.05 <= level <= 0.95])

@@ -329,7 +329,7 @@ async def test_what_was_shown_is_scored_once_when_the_truth_is_known(
     async with web.pool.connection() as writer:
         assert await scoring.score_pending(writer, web.clock.now_us()) == 0
     write(conn, ids, OPENED, one, first=90)
-    web.clock.advance_us(2 * 3600 * US_PER_S)
+    web.clock.advance_us(3 * 3600 * US_PER_S)
     async with web.pool.connection() as writer:
         assert await scoring.score_pending(writer, web.clock.now_us()) == 1
         assert await scoring.score_pending(writer, web.clock.now_us()) == 0

@@ -183,6 +183,14 @@ def test_the_rest_of_the_day_is_a_strip_with_the_best_times() -> None:
     assert all(0 < height <= 48 for height in heights)
 
 
+def test_a_calm_day_has_no_best_times() -> None:
+    calm = forecast(0.0)
+    slots = [{**slot, "p80_s": 100.0} for slot in calm.slots]
+    card = wait_card(shown(measured(0, 100, 0), replace(calm, slots=slots)), None, FRENCH)
+    assert card.strip is not None
+    assert card.strip.best == "Pas d’attente prévue d’ici la fermeture"
+
+
 def test_the_record_is_told_once_there_is_enough_of_it() -> None:
     few = Score(n=99, error_s=99 * 90.0)
     assert wait_card(OPEN, few, FRENCH).accuracy == ""
