@@ -43,6 +43,10 @@ from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 NO_ROWS = rows_of(b"")
 TREND_STEPS = 10
 FORECAST_EVERY_US = 300 * US_PER_S
+FORECASTS_A_RUN = 20
+FORECAST_RUNS = 10
+"""All sites have a new forecast after so many runs, in a large territory."""
+
 AT_ONCE = 25
 """Facilities whose arithmetic is done before the event loop gets a say."""
 
@@ -90,11 +94,14 @@ class Estimator:
     def __init__(self) -> None:
         self._tracks: dict[int, Track] = {}
         self._models: dict[int, Model] = {}
+        self._due: frozenset[int] = frozenset()
+        """Facilities whose forecast is made in this run."""
 
     async def run(self, conn: AsyncConnection, now_us: TimeUs) -> Mapping[Situation, int]:
         """Estimate and keep the wait of every facility that is open; how many in each situation."""
         sites = await _open_sites(conn, now_us)
         await self._prepare(conn, sites)
+        self._due = self._forecasts_due(sites, now_us)
         rows = await self._rows(conn, sites)
         served = await _served(conn, sites)
         results: list[Result] = []
@@ -130,6 +137,18 @@ class Estimator:
             track = self._tracks[site.key]
             if not fits(track.kept, self._models[site.key].key):
                 track.kept = []
+
+    def _forecasts_due(self, sites: Sequence[Site], now_us: TimeUs) -> frozenset[int]:
+        """The oldest forecasts of learned sites; a share of them a run, so that no run of a large
+        territory is longer than the time between two."""
+        due = [
+            (self._tracks[site.key].forecast_us, site.key)
+            for site in sites
+            if self._models[site.key].openings >= ENOUGH
+            and now_us - self._tracks[site.key].forecast_us >= FORECAST_EVERY_US
+        ]
+        most = max(FORECASTS_A_RUN, -(-len(sites) // FORECAST_RUNS))
+        return frozenset(key for _, key in sorted(due)[:most])
 
     def _is_tracked(self, site: Site) -> bool:
         track = self._tracks.get(site.key)
@@ -193,7 +212,7 @@ class Estimator:
             bracket_min=track.bracket_min,
             learned=model.openings >= ENOUGH,
         )
-        due = model.openings >= ENOUGH and now_us - track.forecast_us >= FORECAST_EVERY_US
+        due = site.key in self._due
         forecast = (
             live_forecast(model.model, state, site.calendar, site.opening, now_us) if due else None
         )

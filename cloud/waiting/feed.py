@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from psycopg import OperationalError
+import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from cloud.api.etag import encode, tag
@@ -48,7 +48,6 @@ class WaitFeed:
         """One more listener; the first starts the reader, the last stops it."""
         self.listeners += 1
         if self._reader is None:
-            await self._read()
             self._reader = asyncio.create_task(self._follow(), name="wait-feed")
         try:
             yield
@@ -56,7 +55,7 @@ class WaitFeed:
             self.listeners -= 1
             if self.listeners == 0 and self._reader is not None:
                 self._reader.cancel()
-                self._reader = None
+                self._reader, self._bodies = None, {}
 
     async def events(self, facility_id: int, last_id: str | None) -> AsyncIterator[bytes]:
         """Server-sent events of one facility; a comment now and then shows that the line lives.
@@ -90,8 +89,8 @@ class WaitFeed:
 
     async def _follow(self) -> None:
         while True:
-            await asyncio.sleep(READ_EVERY_S)
             await self._read()
+            await asyncio.sleep(READ_EVERY_S)
 
     async def _read(self) -> None:
         """Read all answers; while the database is away the last ones stand, with their time."""
@@ -99,7 +98,7 @@ class WaitFeed:
             async with self._pool.connection() as conn:
                 facilities = await store.facilities(conn)
                 found = await service.shown(conn, facilities, as_of(self._clock))
-        except (OperationalError, PoolTimeout):
+        except (psycopg.Error, PoolTimeout):
             return
         self._bodies = {one.facility.facility_id: wait_body(one) for one in found}
         async with self._changed:

@@ -62,6 +62,8 @@ def feed_of(request: Request, clock: Now) -> WaitFeed:
 
 
 async def _events(feed: WaitFeed, facility_id: int, last_id: str | None) -> AsyncIterator[bytes]:
+    if feed.full:  # others came in between
+        return
     async with feed.listening():
         async for event in feed.events(facility_id, last_id):
             yield event
