@@ -48,7 +48,7 @@ select e.situation, count(*)::float8
 from facility f
 cross join lateral (select situation from wait_estimate w
                     where w.facility_id = f.facility_id and w.t > now() - interval '10 minutes'
-                    order by w.t desc limit 1) e
+                    order by w.computed_at desc nulls last, w.t desc limit 1) e
 group by e.situation;
 
 -- name: eclor_wait_resets
@@ -56,7 +56,7 @@ select sum(e.resets)::float8
 from facility f
 cross join lateral (select resets from wait_estimate w
                     where w.facility_id = f.facility_id and w.t > now() - interval '10 minutes'
-                    order by w.t desc limit 1) e;
+                    order by w.computed_at desc nulls last, w.t desc limit 1) e;
 
 -- name: eclor_plan_left_seconds
 select extract(epoch from min(valid_until) - now())::float8

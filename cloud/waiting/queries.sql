@@ -38,7 +38,7 @@ order by r.t;
 
 -- name: keep_estimate
 -- t is the instant up to which cars were counted. What was shown first stays: the record is of
--- what people saw.
+-- what people saw. Only an instant at which nothing could be said may still get an estimate.
 insert into wait_estimate (facility_id, t, computed_at, p50_s, p80_s, p95_s, status, basis,
                            situation, people_ahead_p50, people_ahead_p80, quantiles, p_zero,
                            in_site, bays, trend, bracket_min, level, resets, admitted)
@@ -46,16 +46,27 @@ values (%(facility_id)s, %(t)s, %(computed_at)s, %(p50_s)s, %(p80_s)s, %(p95_s)s
         %(basis)s, %(situation)s, %(people_ahead_p50)s, %(people_ahead_p80)s, %(quantiles)s,
         %(p_zero)s, %(in_site)s, %(bays)s, %(trend)s, %(bracket_min)s, %(level)s,
         %(resets)s, %(admitted)s)
-on conflict (facility_id, t) do nothing;
+on conflict (facility_id, t) do update
+   set computed_at = excluded.computed_at, p50_s = excluded.p50_s, p80_s = excluded.p80_s,
+       p95_s = excluded.p95_s, status = excluded.status, basis = excluded.basis,
+       situation = excluded.situation, people_ahead_p50 = excluded.people_ahead_p50,
+       people_ahead_p80 = excluded.people_ahead_p80, quantiles = excluded.quantiles,
+       p_zero = excluded.p_zero, in_site = excluded.in_site, bays = excluded.bays,
+       trend = excluded.trend, bracket_min = excluded.bracket_min, level = excluded.level,
+       resets = excluded.resets, admitted = excluded.admitted
+   where wait_estimate.situation = 'none';
 
 -- name: latest_estimates
--- One index probe a facility.
+-- One index probe a facility. The one that was made last holds: while nothing is counted it is
+-- of this minute, and the first after that of an earlier one.
 select f.facility_id, e.t, e.computed_at, e.quantiles, e.p_zero, e.people_ahead_p50,
        e.people_ahead_p80, e.in_site, e.bays, e.trend, e.bracket_min, e.level, e.resets, e.admitted,
        e.basis, e.situation
 from unnest(%(facilities)s::int4[]) as f(facility_id)
-cross join lateral (select * from wait_estimate w where w.facility_id = f.facility_id
-                    order by w.t desc limit 1) e;
+cross join lateral (select * from (select * from wait_estimate w
+                                   where w.facility_id = f.facility_id
+                                   order by w.t desc limit 30) newest
+                    order by computed_at desc nulls last, t desc limit 1) e;
 
 -- name: drop_old_estimates
 delete from wait_estimate where t < %(before)s;

@@ -270,6 +270,23 @@ async def test_what_was_shown_first_stays_in_the_record(
     assert kept == (10, 90)
 
 
+async def test_counts_that_come_back_are_shown_at_once(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    """While nothing was known this minute was kept as unknown; the counts are of the one before."""
+    assert await estimated(web) == {"none": 1}
+    morning(conn, ids, **{gate: cars[:-1] for gate, cars in BUSY.items()})
+    web.clock.advance_us(10 * US_PER_S)
+    assert await estimated(web) == {"A": 1}
+    body = await answered(web)
+    assert (body["situation"], body["age_s"]) == ("A", 90)
+    device = ids["dechetterie/entry"]
+    conn.execute("update latest_passage set status = 1 where device_id = %s", (device,))
+    web.clock.advance_us(10 * US_PER_S)
+    assert await estimated(web) == {"none": 1}
+    assert (await answered(web))["wait_minutes"] is None
+
+
 async def test_bad_opening_hours_are_logged_and_stop_nobody_else(
     conn: psycopg.Connection,
     ids: dict[str, int],
