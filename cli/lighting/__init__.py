@@ -6,6 +6,8 @@ from cli.lighting.keys import key
 from cli.lighting.looking import energy, explain, faults, groups, plan
 from cli.lighting.overriding import override
 from cli.lighting.reporting import report
+from cli.lighting.roads import segment
+from cli.lighting.ruling import rule
 
 __all__ = ["lighting"]
 
@@ -19,5 +21,5 @@ def lighting() -> None:
     """
 
 
-for _command in (energy, explain, faults, groups, key, override, plan, report):
+for _command in (energy, explain, faults, groups, key, override, plan, report, rule, segment):
     lighting.add_command(_command)

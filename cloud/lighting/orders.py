@@ -62,10 +62,17 @@ async def put_segment(
     await conn.execute(SQL["put_segment"], values)
 
 
-async def rules(conn: AsyncConnection, groups: Sequence[int]) -> dict[int, list[Rule]]:
-    """The rules in force, by group key."""
+async def remove_segment(conn: AsyncConnection, group_id: int) -> None:
+    """Forget what is known of a road."""
+    await conn.execute(SQL["remove_segment"], {"group_id": group_id})
+
+
+async def rules(
+    conn: AsyncConnection, groups: Sequence[int], *, ended: bool = False
+) -> dict[int, list[Rule]]:
+    """The rules in force, by group key; with `ended` also those that were."""
     found: dict[int, list[Rule]] = defaultdict(list)
-    for row in await _rows(conn, "rules", {"groups": list(groups)}):
+    for row in await _rows(conn, "rules", {"groups": list(groups), "ended": ended}):
         found[row["group_id"]].append(
             Rule(
                 rule_id=row["rule_id"],
@@ -78,6 +85,7 @@ async def rules(conn: AsyncConnection, groups: Sequence[int]) -> dict[int, list[
                 decided_by=row["decided_by"],
                 decided_on=row["decided_on"],
                 reference=row["reference"],
+                ended_us=None if row["ended_at"] is None else from_datetime(row["ended_at"]),
             )
         )
     return found

@@ -137,12 +137,15 @@ values (%(group_id)s, %(settings)s, %(now)s, %(actor)s)
 on conflict (group_id) do update set settings = excluded.settings,
     changed_at = excluded.changed_at, changed_by = excluded.changed_by;
 
+-- name: remove_segment
+delete from lighting_segment where group_id = %(group_id)s;
+
 -- name: rules
--- Rules in force at or after an instant; a rule that was ended stays as evidence.
+-- Rules in force; a rule that was ended stays as evidence, and is asked for with `ended`.
 select group_id, rule_id, kind, start_time, end_time, weekdays, first_day, last_day, decided_by,
-       decided_on, reference
+       decided_on, reference, ended_at
 from lighting_rule
-where group_id = any(%(groups)s) and ended_at is null
+where group_id = any(%(groups)s) and (ended_at is null or %(ended)s)
 order by rule_id;
 
 -- name: insert_rule

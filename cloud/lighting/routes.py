@@ -15,7 +15,16 @@ from cloud.api.auth import Principal, Scope, require
 from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
 from cloud.api.problems import Problem, openapi_responses
-from cloud.lighting import acknowledged, fault_routes, order_routes, report_routes, service, store
+from cloud.lighting import (
+    acknowledged,
+    fault_routes,
+    order_routes,
+    report_routes,
+    rule_routes,
+    segment_routes,
+    service,
+    store,
+)
 from cloud.lighting.acknowledged import Acknowledgement
 from cloud.lighting.energy import NightEnergy
 from cloud.lighting.lookup import find
@@ -24,6 +33,8 @@ from protocols.plan import GroupPlan
 from protocols.time import to_datetime
 
 router = APIRouter(prefix="/lighting", tags=["lighting"])
+router.include_router(segment_routes.router)
+router.include_router(rule_routes.router)
 router.include_router(order_routes.router)
 router.include_router(report_routes.router)
 router.include_router(fault_routes.router)

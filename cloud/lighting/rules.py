@@ -33,7 +33,8 @@ class RuleKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Rule:
     """From `start` to `end` of civil time (over midnight where end <= start) on the evenings of
-    `weekdays` (Monday 0) from `first_day` to `last_day`, both included; None: without end."""
+    `weekdays` (Monday 0) from `first_day` to `last_day`, both included; None: without end.
+    `ended_us`: when it was taken out of force; None: it holds."""
 
     rule_id: int
     kind: RuleKind
@@ -45,9 +46,13 @@ class Rule:
     decided_by: str
     decided_on: date
     reference: str
+    ended_us: TimeUs | None = None
 
     def spans(self, from_us: int, until_us: int, zone: ZoneInfo) -> Iterator[Span]:
         """Where it holds in [from_us, until_us); the civil clock decides, also when it changes."""
+        until_us = until_us if self.ended_us is None else min(until_us, self.ended_us)
+        if until_us <= from_us:
+            return
         day = to_datetime(from_us).astimezone(zone).date() - _DAY
         last = to_datetime(until_us).astimezone(zone).date()
         while day <= last:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import click
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
@@ -35,6 +37,13 @@ async def issued(url: str) -> None:
 
 def run(environment: dict[str, str], *words: str) -> Result:
     return CliRunner().invoke(main, ["lighting", *words], env=environment)
+
+
+DECISION = (
+    *("--from", "23:30", "--to", "05:00", "--days", "sun-thu", "--first-day", "2026-01-01"),
+    *("--decided-by", "Conseil municipal", "--decided-on", "2025-12-15"),
+    *("--reference", "Arrêté municipal 2025-118"),
+)
 
 
 def test_what_is_there_is_shown(environment: dict[str, str]) -> None:
@@ -70,6 +79,8 @@ def test_an_order_is_given_listed_and_ended(environment: dict[str, str]) -> None
     ("words", "fault"),
     [
         (("plan", "rue-inconnue"), "unknown"),
+        (("rule", "add", "rue-centre", "event", *DECISION, "--days", "mon,xyz"), "'xyz' is no day"),
+        (("segment", "edit", "rue-centre", "--set", "ramp_s"), "HTTP 404"),
         (
             ("override", "add", "rue-centre", "--level", "120", "--hours", "2", "--reason", "x"),
             "120",
@@ -87,3 +98,108 @@ def test_a_mistake_is_told_in_a_line(
     assert told.exit_code != 0
     assert fault in told.output
     assert "Traceback" not in told.output
+
+
+def test_a_decision_of_the_council_is_kept_and_stays_as_evidence(
+    environment: dict[str, str],
+) -> None:
+    made = run(environment, "rule", "add", "rue-centre", "extinction", *DECISION, "--json")
+    rule = json.loads(made.output)
+    listed = run(environment, "rule", "list", "rue-centre")
+    ended = run(environment, "rule", "end", "rue-centre", str(rule["id"]))
+    now = json.loads(run(environment, "rule", "list", "rue-centre", "--json").output)
+    (kept,) = json.loads(run(environment, "rule", "list", "rue-centre", "--all", "--json").output)
+    assert rule["weekdays"] == [0, 1, 2, 3, 6]
+    for word in ("extinction", "23:30-05:00", "Conseil municipal", "2025-12-15", "2025-118"):
+        assert word in listed.output
+    assert ended.output == f"rule {rule['id']} of rue-centre is out of force\n"
+    assert now == []
+    assert kept["ended_at"] is not None
+    assert kept["reference"] == "Arrêté municipal 2025-118"
+
+
+ROADS = """
+[[segments]]
+group = "alzette.rue-centre"
+norm = "cen-2014"
+family = "M"
+designed_class = "M3"
+flux_lm = 40000
+area_m2 = 2000
+over_lighting = { ratio = 1.2, measured_on = 2026-05-04, evidence = "relevé 2026-17" }
+[segments.parameters]
+speed = "moderate"
+composition = "mixed"
+separated = "no"
+junctions = "dense"
+parked = "no"
+ambient = "moderate"
+guidance = "easy"
+"""
+
+
+def test_roads_are_described_by_a_file_shown_edited_and_forgotten(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    file, again = tmp_path / "roads.toml", tmp_path / "again.toml"
+    file.write_text(ROADS, encoding="utf-8")
+    dry = run(environment, "segment", "import", str(file), "--dry-run")
+    nobody = run(environment, "segment", "list")
+    first = run(environment, "segment", "import", str(file))
+    second = run(environment, "segment", "import", str(file))
+    shown = run(environment, "segment", "show", "rue-centre")
+    exported = run(environment, "segment", "export", "-o", str(again))
+    third = run(environment, "segment", "import", str(again))
+    words = ("--set", "parameters.parked=yes", "--set", "ramp_s=120", "--unset", "over_lighting")
+    edited = run(environment, "segment", "edit", "rue-centre", *words)
+    same = run(environment, "segment", "edit", "rue-centre", "--set", "ramp_s=120.0")
+    listed = run(environment, "segment", "list")
+    removed = run(environment, "segment", "remove", "rue-centre")
+    assert dry.output.endswith("would be described: 1, unchanged: 0\n")
+    assert "M3/M4/M5" not in nobody.output
+    assert first.output == "+ alzette.rue-centre\ndescribed: 1, unchanged: 0\n"
+    assert second.output == third.output == "described: 0, unchanged: 1\n"
+    assert exported.exit_code == 0, exported.output
+    for word in ("relevé 2026-17", "20 lm/m2", "French limit 35", "bought copy", "83.3"):
+        assert word in shown.output
+    assert edited.output == "rue-centre: M2 100 %, M3 100 %, M4 75 %\n"
+    assert same.output == "nothing changed\n"
+    assert "M2/M3/M4" in listed.output
+    assert removed.exit_code == 0, removed.output
+    assert run(environment, "segment", "show", "rue-centre").exit_code != 0
+
+
+def test_a_road_is_edited_as_a_text(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "roads.toml"
+    file.write_text(ROADS, encoding="utf-8")
+    run(environment, "segment", "import", str(file))
+
+    def edit(text: str, **_: object) -> str:
+        return text.replace('ambient = "moderate"', 'ambient = "low"')
+
+    monkeypatch.setattr(click, "edit", edit)
+    told = run(environment, "segment", "edit", "rue-centre")
+    assert told.output.startswith("rue-centre: M4 ")
+
+
+FAULTY = (
+    (ROADS.replace('"M3"', '"C9"'), "[[segments]] 1 (alzette.rue-centre): segment: "),
+    (ROADS.replace('"alzette.rue-centre"', '"nowhere"'), "no lighting group is called nowhere"),
+    (ROADS.replace('group = "alzette.rue-centre"', ""), "group is missing"),
+    ("[roads]", "write one [[segments]] a road"),
+    ("segments =", "roads.toml: "),
+)
+
+
+def test_a_faulty_file_of_roads_is_told_and_nothing_is_sent(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "roads.toml"
+    for text, fault in FAULTY:
+        file.write_text(text, encoding="utf-8")
+        told = run(environment, "segment", "import", str(file))
+        assert told.exit_code == 1
+        assert fault in told.output
+    assert "M3" not in run(environment, "segment", "list").output
