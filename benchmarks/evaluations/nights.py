@@ -6,9 +6,13 @@ gateways restart (with a damaged disk, without a clock), corrupt plans arrive, n
 the link allows; every fifth gateway lives on a plan whose end has passed. Each minute every lamp is
 held against what its gateway was last validly given.
 
+People order levels by hand, for minutes or hours; the link may be lost before such an order ends.
+
 `late`: times a lamp differed from that for longer than one slot of a quarter of an hour.
 `slots_below_class`: slots in which a lamp was below the plan's level throughout. `minutes.<rule>`:
-lamp-minutes that each rule of the fallback chain commanded.
+lamp-minutes that each rule of the fallback chain commanded. `overrides_overrun` and
+`overrides_ignored`: group-minutes in which a gateway went by an order after its end, or did not go
+by one that held, of `overrides` that reached it.
 """
 
 import asyncio
@@ -55,6 +59,9 @@ def measure(*, nights: int = 100, seed: int = 0) -> Mapping[str, float]:
         "nights": nights,
         "corrupt_plans_refused": total.refused,
         "restarts": total.restarts,
+        "overrides": total.overrides,
+        "overrides_overrun": total.overrun,
+        "overrides_ignored": total.ignored,
         **{f"minutes.{source}": total.by_source[source] for source in Source},
     }
 
@@ -73,4 +80,7 @@ def _add(total: Findings, one: Findings) -> None:
     total.below += one.below
     total.refused += one.refused
     total.restarts += one.restarts
+    total.overrides += one.overrides
+    total.overrun += one.overrun
+    total.ignored += one.ignored
     total.by_source.update(one.by_source)

@@ -32,6 +32,7 @@ from protocols.plan import (
     FULL_LEVEL_PCT,
     Command,
     Fallback,
+    Override,
     Plan,
     Source,
     decode_plan,
@@ -59,7 +60,9 @@ class Findings:
 
     `late`: lamps whose light differed from the plan for longer than a slot. `below`: slots in
     which a lamp was below the plan's level in every minute. `by_source`: lamp-minutes by the rule
-    that commanded them.
+    that commanded them. `overrides`: orders by hand that reached the gateway; `overrun`:
+    group-minutes in which the gateway went by one after its end, `ignored`: in which it did not go
+    by one that held.
     """
 
     lamp_slots: int = 0
@@ -67,6 +70,9 @@ class Findings:
     below: int = 0
     refused: int = 0
     restarts: int = 0
+    overrides: int = 0
+    overrun: int = 0
+    ignored: int = 0
     by_source: Counter[Source] = field(default_factory=Counter)
 
 
@@ -89,6 +95,12 @@ class _Given:
             )
         part = next(part for part in self.plan.groups if part.group == group)
         return level_at(self.plan, part, t_us, clock_sure=True)
+
+    def overridden(self, group: GroupId, t_us: int) -> bool:
+        """Whether an order by hand that was given holds, by its two instants alone."""
+        parts = self.plan.groups if self.plan is not None and self.sure else ()
+        orders = [o for part in parts if part.group == group for o in part.overrides]
+        return any(o.from_us <= t_us < o.until_us for o in orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,7 @@ class Night:
         self._devices = [device for group in self._groups for device in group.devices]
         self._field = FieldOfLamps(self._clock, self._devices)
         self._given = _Given()
+        self._orders: dict[GroupId, list[Override]] = {group.group: [] for group in self._groups}
         self._off: dict[DeviceId, int] = {}
         self._under: Counter[DeviceId] = Counter()
         self.findings = Findings()
@@ -156,10 +169,26 @@ class Night:
             yield chance.randrange(MINUTES), self._offer_corrupt
         for number in range(chance.randint(0, 4)):
             yield chance.randrange(MINUTES), partial(self._new_plan, number + 1)
+        for number in range(chance.randint(0, 3)):
+            yield chance.randrange(MINUTES), partial(self._order, number)
 
     def _new_plan(self, number: int) -> None:
         """The link holds long enough for a new plan."""
         self._deliver(self._document(number))
+
+    def _order(self, number: int) -> None:
+        """Somebody orders a level for some time; a new plan takes it to the gateway, if that is up.
+        The link may be lost from then on: the order ends all the same."""
+        chance = random.Random(f"{self._scene.seed}/order/{number}")
+        begin = self._clock.now_us() + chance.choice((0, 0, 20, 90)) * STEP_US
+        end = begin + chance.randint(1, 300) * STEP_US
+        level, priority = chance.choice((0.0, 30.0, 100.0)), chance.randint(0, 9)
+        group = chance.choice(self._groups).group
+        name, why = f"{number}", "essai"
+        order = Override(name, TimeUs(begin), TimeUs(end), level, priority, why)
+        self._orders[group].append(order)
+        if self._deliver(self._document(100 + number)):
+            self.findings.overrides += 1
 
     def _lose_bus(self) -> None:
         self._field.lost = True
@@ -184,19 +213,20 @@ class Night:
             decided: dict[int, Decision] = {
                 t: Decision(t, chance.randint(0, 2), DecidedBy.HOUR_AHEAD) for t in hours
             }
-            wanted.append(Wanted(Demands(group, without_counter(PARIS), decided)))
+            orders = tuple(o for o in self._orders[group.group] if o.until_us > now_us)
+            wanted.append(Wanted(Demands(group, without_counter(PARIS), decided), overrides=orders))
         parts = [one.part for one in plan_groups(wanted, PLACE, valid)]
         plan = gateway_plan(
             self._scene.gateway, parts, place=PLACE, valid=valid, now_us=TimeUs(now_us)
         )
         return self._signer.sealed(encode_plan(plan))
 
-    def _deliver(self, document: bytes) -> None:
-        """The retained message arrives, if the gateway is up."""
-        if self._plans is None:
-            return
-        if self._plans.offer(document, now_us=self._clock.now_us()):
-            self._given.plan = decode_plan(document)
+    def _deliver(self, document: bytes) -> bool:
+        """The retained message arrives, if the gateway is up; whether it was taken."""
+        if self._plans is None or not self._plans.offer(document, now_us=self._clock.now_us()):
+            return False
+        self._given.plan = decode_plan(document)
+        return True
 
     def _offer_corrupt(self) -> None:
         if self._plans is None:
@@ -241,8 +271,14 @@ class Night:
 
     def _look(self, minute: int) -> None:
         """Hold the light against the plan."""
+        commands = self._executor.commands() if self._executor is not None else {}
         for group in self._groups:
             command = self._given.command(group.group, self._clock.t_us)
+            if commands:
+                by_hand = commands[group.devices[0]][0].source is Source.OVERRIDE
+                meant = self._given.overridden(group.group, self._clock.t_us)
+                self.findings.overrun += by_hand and not meant
+                self.findings.ignored += meant and not by_hand
             self.findings.by_source[command.source] += len(group.devices)
             for device in group.devices:
                 self._compare(device, command, minute)

@@ -11,8 +11,9 @@ from benchmarks.lighting_nights.field import FieldOfLamps
 from benchmarks.lighting_nights.night import Findings, Night, Scene
 from cloud.lighting import signing
 from edge.signature import PlanKeys, public_key
+from protocols import plan
 from protocols.ids import DeviceId, GatewayId
-from protocols.plan import Source
+from protocols.plan import GroupPlan, Override, Source
 
 
 def gone_through(scene: Scene, directory: Path) -> Findings:
@@ -27,6 +28,9 @@ def test_some_seeded_nights_follow_the_plan_within_a_slot_and_are_never_below_it
     assert figures["slots_below_class"] == 0
     assert figures["lamp_slots"] > 3000
     assert figures["corrupt_plans_refused"] > 0
+    assert figures["overrides"] > 0
+    assert figures["minutes.override"] > 0
+    assert (figures["overrides_overrun"], figures["overrides_ignored"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +54,14 @@ def test_lamps_that_do_not_obey_are_found_out(
     found = gone_through(Scene(GatewayId("cab-1"), date(2026, 11, 20), 3, 0), tmp_path)
     assert found.late > 0
     assert found.below > 0
+
+
+def test_an_order_that_does_not_end_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(group: GroupPlan, t_us: int) -> Override | None:
+        return max((o for o in group.overrides if o.from_us <= t_us), default=None, key=id)
+
+    monkeypatch.setattr(plan, "override_at", endless)
+    scene = Scene(GatewayId("cab-1"), date(2026, 11, 20), seed=16, old_days=0)
+    assert gone_through(scene, tmp_path).overrun > 0
