@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @reaching
-@click.option("--nights", type=click.IntRange(1, 62), default=7, show_default=True)
+@click.option("--nights", type=click.IntRange(1, 366), default=7, show_default=True)
 @click.option("--territory", help="Only this territory.")
 @click.option("--eur-per-kwh", type=click.FloatRange(0, 10), help="Price of energy.")
 @click.option("--gco2-per-kwh", type=click.FloatRange(0, 2000), help="Carbon of energy.")
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to this file."
+)
+@click.option(
+    "--lang", type=click.Choice(["fr", "en"]), default="fr", show_default=True, help="Of the page."
 )
 @as_json
 def report(
@@ -34,6 +37,7 @@ def report(
     eur_per_kwh: float | None,
     gco2_per_kwh: float | None,
     html: Path | None,
+    lang: str,
     as_json: bool,
 ) -> None:
     """What was saved over the last whole nights, beside the name of every baseline.
@@ -56,7 +60,7 @@ def report(
         from cloud.lighting.report_page import page
 
         try:
-            html.write_text(page(found), encoding="utf-8")
+            html.write_text(page(found, lang), encoding="utf-8")
         except OSError as exc:
             raise Failure(f"{html}: {exc.strerror}; name a file that can be written") from exc
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else _summary(found))
@@ -67,13 +71,35 @@ def _summary(found: Mapping[str, Any]) -> str:
     lines = [f"nights of {found['first_evening']} to {found['last_evening']}"]
     for group in found["groups"]:
         lines.append(f"{group['name']}: {group['measured_kwh']} kWh, {group['nights']} nights")
+        lines += _light(group["light"]) if group["nights"] else []
         lines += [
             f"  {s['saving_pct']:5.1f} % ({s['low_pct']:.1f} to {s['high_pct']:.1f}) saved against "
             f"{s['baseline']} {s['name']}"
             for s in group["savings"]
         ]
     lines += [
-        f"{t['groups']} groups: {t['saving_pct']:.1f} % saved against {t['baseline']} {t['name']}"
+        f"{t['groups']} groups: {t['saving_pct']:.1f} % ({t['low_pct']:.1f} to "
+        f"{t['high_pct']:.1f}) saved against {t['baseline']} {t['name']}"
         for t in found["totals"]
     ]
     return "\n".join(lines)
+
+
+def _light(light: Mapping[str, Any]) -> list[str]:
+    """Hours at each class, and the minutes under the one that the counts asked for."""
+    words = (
+        ("hours_normal", "normal class"),
+        ("hours_one_lower", "one lower"),
+        ("hours_two_lower", "two lower"),
+        ("hours_below", "under the lowest"),
+        ("hours_extinguished", "off by decision"),
+        ("hours_off", "off without one"),
+    )
+    hours = ", ".join(f"{light[key]:g} h {word}" for key, word in words if light[key])
+    under = ", ".join(
+        f"{minutes:g} min by {depth}" for depth, minutes in light["under_class_minutes"].items()
+    )
+    return [
+        f"  light: {hours or 'no level is known'}",
+        f"  under class: {under or '0 min'}, of {light['judged_h']:g} h judged",
+    ]

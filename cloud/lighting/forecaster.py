@@ -15,6 +15,7 @@ from cloud.lighting import forecast, orders, store
 from cloud.lighting.classes import THRESHOLDS
 from cloud.lighting.demand import DecidedBy, LiveRaise
 from cloud.lighting.forecast import MAX_WEEKS, Counted, Record
+from cloud.lighting.given import needed
 from cloud.lighting.history import Where
 from cloud.lighting.holidays import country_of_zone
 from cloud.lighting.policy import Learnt
@@ -23,7 +24,6 @@ from cloud.lighting.raising import raised, raising
 from cloud.lighting.slots import SLOT_US
 from cloud.lighting.store import GroupRecord
 from cloud.lighting.traffic import HOUR_US
-from cloud.lighting.verification import needed
 from protocols.plan import Plan
 from protocols.time import US_PER_S, TimeUs, to_datetime
 

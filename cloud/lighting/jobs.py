@@ -6,7 +6,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from cloud.jobs.publisher import PlanPublisher
 from cloud.jobs.scheduler import Job
-from cloud.lighting import acknowledged, curves, fault_watch, orders, service, store
+from cloud.lighting import acknowledged, curves, fault_watch, nights, orders, service, store
 from cloud.lighting.forecaster import Forecaster, raise_by_live_counts
 from cloud.lighting.signing import PlanSigner
 from cloud.lighting.weather import raise_by_weather
@@ -16,6 +16,7 @@ PUBLISH_EVERY_S = 15.0
 DECIDE_EVERY_S = 300.0
 LIVE_EVERY_S = 60.0
 FAULTS_EVERY_S = 900.0
+VERIFY_EVERY_S = 6 * 3600.0
 CHANGES_EVERY_S = 10.0
 CHANGES_OVERLAP_US = 60 * US_PER_S
 """A change is looked for that much further back: its transaction may have ended later than it
@@ -72,6 +73,10 @@ def jobs(
         async with pool.connection() as conn:
             return f"noticed:{await fault_watch.watch(conn, clock.now_us())}"
 
+    async def verify() -> str:
+        async with pool.connection() as conn:
+            return f"verified:{await nights.verify_nights(conn, clock.now_us())}"
+
     async def learn_curves() -> str:
         async with pool.connection() as conn:
             return f"learned:{await curves.learn_curves(conn, clock.now_us())}"
@@ -91,6 +96,7 @@ def jobs(
         Job("lighting-decide", DECIDE_EVERY_S, decide, timeout_s=1_800.0),
         Job("lighting-live", LIVE_EVERY_S, raise_live),
         Job("lighting-faults", FAULTS_EVERY_S, watch),
+        Job("lighting-verify", VERIFY_EVERY_S, verify, timeout_s=1_800.0),
         Job("lighting-curves", DAY_S, learn_curves),
         Job("lighting-changes", min(CHANGES_EVERY_S, plan_interval_s), plan_changes),
         Job("lighting-publish", min(PUBLISH_EVERY_S, plan_interval_s), publish),

@@ -367,3 +367,16 @@ delete from lighting_decision where hour < %(before)s;
 
 -- name: drop_old_raises
 delete from lighting_raise where until_at < %(before)s;
+
+-- name: put_night
+insert into lighting_night (group_id, evening, verified_at, night)
+values (%(group_id)s, %(evening)s, %(now)s, %(night)s)
+on conflict (group_id, evening) do update
+    set verified_at = excluded.verified_at, night = excluded.night;
+
+-- name: nights
+select evening, night from lighting_night
+where group_id = %(group_id)s and evening between %(since)s and %(until)s;
+
+-- name: drop_old_nights
+delete from lighting_night where evening < %(before)s;

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cloud.lighting.demand import DecidedBy, LiveRaise
+from cloud.lighting.given import class_given
 from cloud.lighting.slots import SLOT_US
 from cloud.lighting.store import GroupRecord
-from cloud.lighting.verification import class_given
 from protocols.plan import Plan, level_at
 from protocols.time import TimeUs
 

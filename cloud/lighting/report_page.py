@@ -1,16 +1,43 @@
-"""The savings report as one page of HTML, in French, to be printed as it is."""
+"""The savings report as one page of HTML, to be printed as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cloud.lighting.report_texts import TEXTS
 
 _PAGES = Environment(
     loader=PackageLoader("cloud.lighting"), autoescape=True, undefined=StrictUndefined
 )
 
 
-def page(report: Mapping[str, object]) -> str:
-    """The page of what `GET /lighting/report` gave."""
-    return _PAGES.get_template("report.html").render(report=report)
+def page(report: Mapping[str, object], language: str = "fr") -> str:
+    """The page of what `GET /lighting/report` gave; `language` is fr or en."""
+    texts = TEXTS[language]
+    return _PAGES.get_template("report.html").render(
+        report=report,
+        language=language,
+        t=texts,
+        number=partial(_number, language=language),
+        name=partial(_name, texts),
+    )
+
+
+def _number(value: float | None, digits: int = 1, *, language: str) -> str:
+    """With a decimal comma and thin spaces in French; a dash for what is not known."""
+    if value is None:
+        return "–"
+    text = f"{value:,.{digits}f}"
+    if language == "fr":
+        text = text.replace(",", "\u202f").replace(".", ",")
+    return text
+
+
+def _name(texts: Mapping[str, str], saving: Mapping[str, Any]) -> str:
+    """A baseline's name: B0 and B2 as somebody declared them, the others in the page's language."""
+    key = "bound_name" if saving["baseline"] == "bound" else saving["baseline"]
+    return str(texts.get(key, saving["name"]))

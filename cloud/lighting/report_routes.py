@@ -13,14 +13,15 @@ from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
 from cloud.api.problems import Problem, openapi_responses
 from cloud.lighting import store
+from cloud.lighting.given import LightGiven
 from cloud.lighting.power import PowerCurve
-from cloud.lighting.report import GroupReport, evenings, group_report
-from cloud.lighting.verification import DECLARED_SHARE, METER_SHARE, LightGiven, Saving
+from cloud.lighting.report import GroupReport, evenings, group_report, totals
+from cloud.lighting.verification import DECLARED_SHARE, METER_SHARE, Saving
 
 router = APIRouter(tags=["lighting"])
 
 Reader = Annotated[Principal, require(Scope.READ)]
-MAX_NIGHTS = 62
+MAX_NIGHTS = 366
 
 
 class SavingForm(BaseModel):
@@ -28,7 +29,9 @@ class SavingForm(BaseModel):
 
     baseline: str = Field(description="B0, B1, B2, B3 or bound")
     name: str
+    nights: int
     baseline_kwh: float
+    measured_kwh: float
     saved_kwh: float
     saving_pct: float
     low_pct: float = Field(description="Lower end of the 90 % interval")
@@ -37,12 +40,27 @@ class SavingForm(BaseModel):
     saved_gco2: float | None
 
 
+class SharesForm(BaseModel):
+    """What each step saves of what the step before left: multiplied, never added."""
+
+    led_pct: float | None = Field(description="The lamps: 1 - B1/B0")
+    control_pct: float | None = Field(description="Their control: 1 - measured/B1, all of below")
+    output_pct: float | None = Field(
+        description="Constant light output, over-lighting removed, room of the design"
+    )
+    extinction_pct: float | None = Field(description="Off by decision of the council")
+    class_pct: float | None = Field(description="The class that follows the traffic")
+
+
 class LightForm(BaseModel):
-    """Whether the road had the class that the counts asked for."""
+    """Whether the road had the class that the counts asked for, by dark hours of known level."""
 
     hours_normal: float
     hours_one_lower: float
     hours_two_lower: float
+    hours_below: float = Field(description="Lit, but under the lowest class")
+    hours_extinguished: float = Field(description="Off by decision of the council; not judged")
+    hours_off: float = Field(description="Off without a decision")
     under_class_minutes: dict[str, float] = Field(description="By how many classes under")
     judged_h: float
     not_counted_h: float = Field(description="Dark hours without a count to judge by")
@@ -70,27 +88,23 @@ class GroupReportForm(BaseModel):
     nights_left_out: int = Field(description="Metered for less than 90 % of their dark time")
     dark_h: float
     measured_kwh: float = Field(description="Standby by day included")
+    standby_kwh: float = Field(description="Of it, while it was light")
     power_curve: CurveForm
     dead_lamp_h: float = Field(description="Taken out of every baseline: a dead lamp saves nothing")
     savings: list[SavingForm]
-    led_share_pct: float = Field(description="1 - B1/B0")
-    control_share_pct: float | None = Field(description="1 - measured/B1; shares are multiplied")
+    shares: SharesForm
     light: LightForm
-    aeci_kwh_m2: float | None = Field(description="EN 13201-5, scaled to 365 nights")
+    aeci_kwh_m2: float | None = Field(description="EN 13201-5, scaled to the year's dark hours")
+    aeci_before_kwh_m2: float | None = Field(description="The same of the declared old park")
     pdi_w_lx_m2: float | None = Field(description="EN 13201-5, at the normal level")
     installed_lm_m2: float | None
     limit_lm_m2: float | None = Field(description="Arrêté of 27 December 2018")
 
 
-class TotalForm(BaseModel):
-    """All groups of one baseline name together."""
+class TotalForm(SavingForm):
+    """All groups of one baseline name together; the interval as if all erred to one side."""
 
-    baseline: str
-    name: str
     groups: int
-    baseline_kwh: float
-    measured_kwh: float
-    saving_pct: float
 
 
 class ReportForm(BaseModel):
@@ -132,7 +146,10 @@ async def read_report(
         "meter_error_pct": 100 * METER_SHARE,
         "declared_error_pct": 100 * DECLARED_SHARE,
         "groups": [_group(one, eur_per_kwh, gco2_per_kwh) for one in found],
-        "totals": _totals(found),
+        "totals": [
+            _saving(total, eur_per_kwh, gco2_per_kwh) | {"groups": number}
+            for total, number in totals(found)
+        ],
     }
     return tagged(request, body)
 
@@ -148,13 +165,20 @@ def _group(one: GroupReport, eur: float | None, gco2: float | None) -> dict[str,
         "nights_left_out": one.nights_left_out,
         "dark_h": round(one.dark_h, 2),
         "measured_kwh": round(one.measured_kwh, 2),
+        "standby_kwh": round(one.standby_kwh, 2),
         "power_curve": _curve(one.record.group.lamp),
         "dead_lamp_h": round(one.dead_lamp_h, 2),
         "savings": [_saving(saved, eur, gco2) for saved in one.savings],
-        "led_share_pct": round(one.led_share_pct, 1),
-        "control_share_pct": _rounded(one.control_share_pct, 1),
+        "shares": {
+            "led_pct": _rounded(one.shares.led_pct, 1),
+            "control_pct": _rounded(one.shares.control_pct, 1),
+            "output_pct": _rounded(one.shares.output_pct, 1),
+            "extinction_pct": _rounded(one.shares.extinction_pct, 1),
+            "class_pct": _rounded(one.shares.class_pct, 1),
+        },
         "light": _light(one.light),
         "aeci_kwh_m2": _rounded(one.aeci_kwh_m2, 3),
+        "aeci_before_kwh_m2": _rounded(one.aeci_before_kwh_m2, 3),
         "pdi_w_lx_m2": _rounded(one.pdi_w_lx_m2, 4),
         "installed_lm_m2": _rounded(one.installed_lm_m2, 1),
         "limit_lm_m2": one.limit_lm_m2,
@@ -175,7 +199,9 @@ def _saving(one: Saving, eur: float | None, gco2: float | None) -> dict[str, Any
     return {
         "baseline": one.baseline,
         "name": one.name,
+        "nights": one.nights,
         "baseline_kwh": round(one.baseline_kwh, 2),
+        "measured_kwh": round(one.measured_kwh, 2),
         "saved_kwh": round(one.saved_kwh, 2),
         "saving_pct": round(one.saving_pct, 1),
         "low_pct": round(one.low_pct, 1),
@@ -191,33 +217,14 @@ def _light(light: LightGiven) -> dict[str, Any]:
         "hours_normal": normal,
         "hours_one_lower": one,
         "hours_two_lower": two,
+        "hours_below": round(light.below_h, 2),
+        "hours_extinguished": round(light.extinguished_h, 2),
+        "hours_off": round(light.off_h, 2),
         "under_class_minutes": {
             str(depth): minutes for depth, minutes in light.under_minutes.items()
         },
         "judged_h": round(light.judged_h, 2),
         "not_counted_h": round(light.not_counted_h, 2),
-    }
-
-
-def _totals(found: list[GroupReport]) -> list[dict[str, Any]]:
-    """By baseline and name: what bears another name is another comparison."""
-    sums: dict[tuple[str, str], list[tuple[Saving, GroupReport]]] = {}
-    for one in found:
-        for saved in one.savings:
-            sums.setdefault((saved.baseline, saved.name), []).append((saved, one))
-    return [_total(*key, pairs) for key, pairs in sums.items()]
-
-
-def _total(baseline: str, name: str, pairs: list[tuple[Saving, GroupReport]]) -> dict[str, Any]:
-    before = sum(saved.baseline_kwh for saved, _ in pairs)
-    measured = sum(report.measured_kwh for _, report in pairs)
-    return {
-        "baseline": baseline,
-        "name": name,
-        "groups": len(pairs),
-        "baseline_kwh": round(before, 2),
-        "measured_kwh": round(measured, 2),
-        "saving_pct": round(100 * (1 - measured / before), 1),
     }
 
 

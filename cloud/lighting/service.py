@@ -40,6 +40,7 @@ STATE_MAX_AGE_S = 600
 TREND_HOURS = 24
 TREND_SAMPLE = 8
 KEEP_PLANS_DAYS = 365
+KEEP_NIGHTS_DAYS = 3_660
 
 _FAULTS = (psycopg.Error, ValueError, LookupError, ArithmeticError)
 """What the data of one gateway may raise (a DocumentError is a ValueError)."""
@@ -165,10 +166,13 @@ async def _keep(conn: AsyncConnection, gateway_id: int, made: MadePlan, signer: 
 
 
 async def drop_old_plans(conn: AsyncConnection, now_us: TimeUs) -> int:
-    """Forget superseded plans, decisions and raises after KEEP_PLANS_DAYS; the number dropped."""
+    """Forget superseded plans, decisions and raises after KEEP_PLANS_DAYS, verified nights after
+    KEEP_NIGHTS_DAYS; the number dropped."""
     before = to_datetime(now_us) - timedelta(days=KEEP_PLANS_DAYS)
+    oldest = (to_datetime(now_us) - timedelta(days=KEEP_NIGHTS_DAYS)).date()
     async with conn.transaction():
-        return await store.drop_old_plans(conn, before) + await orders.drop_old(conn, before)
+        gone = await store.drop_old_plans(conn, before) + await orders.drop_old(conn, before)
+        return gone + await store.drop_old_nights(conn, oldest)
 
 
 async def states(conn: AsyncConnection, now_us: TimeUs) -> dict[int, GroupState]:

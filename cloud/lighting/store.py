@@ -10,8 +10,10 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from cloud.lighting import orders
 from cloud.lighting.energy import Baseline, CounterSpan, Meter
@@ -20,6 +22,7 @@ from cloud.lighting.norm import DEFAULT, Norm, load
 from cloud.lighting.power import CurveSource, PowerCurve, declared
 from cloud.lighting.segment import Segment, requirements
 from cloud.lighting.traffic import HourCount
+from cloud.lighting.verification import VerifiedNight
 from cloud.storage import queries
 from protocols import signed
 from protocols.documents import DocumentError
@@ -284,6 +287,35 @@ async def dead_hours(
         "untils": [limit[1] for limit in limits],
     }
     return [row["hours"] for row in await _rows(conn, "dead_hours", values)]
+
+
+async def put_night(
+    conn: AsyncConnection, group_id: int, night: VerifiedNight, *, now: datetime
+) -> None:
+    """Keep a night as it was verified, in the place of what was kept of it."""
+    values = {
+        "group_id": group_id,
+        "evening": night.evening,
+        "night": Jsonb(msgspec.to_builtins(night)),
+        "now": now,
+    }
+    await conn.execute(SQL["put_night"], values)
+
+
+async def nights(
+    conn: AsyncConnection, group_id: int, *, since: date, until: date
+) -> dict[date, VerifiedNight]:
+    """The nights that are kept of a group, by their evening; both ends included."""
+    values = {"group_id": group_id, "since": since, "until": until}
+    rows = await _rows(conn, "nights", values)
+    return {
+        row["evening"]: msgspec.convert(row["night"], VerifiedNight, str_keys=True) for row in rows
+    }
+
+
+async def drop_old_nights(conn: AsyncConnection, before: date) -> int:
+    """Forget nights before a day; how many."""
+    return (await conn.execute(SQL["drop_old_nights"], {"before": before})).rowcount
 
 
 def factors(reduced_levels: object) -> tuple[float, float, float]:

@@ -1,30 +1,36 @@
-"""What lighting saved, against whom, and at whose cost in light: IPMVP options B and A.
+"""What lighting saved, against whom: IPMVP options B and A.
 
-Measured is the meter (option B); the split between the lamps and their control rests on declared
-powers (option A). Every saving stands beside the name of its baseline:
+Measured is the meter (option B); the split between the lamps and their control rests on the lamps'
+power over their level (option A). Every saving stands beside the name of its baseline:
 
     B0  the declared old park, dusk to dawn
-    B1  the same LED lamps at their normal level, dusk to dawn
+    B1  the same LED lamps at full output, dusk to dawn
     B2  the same LED lamps under what was practised before (`Segment.existing_practice`)
-    B3  the same LED lamps under a static profile of the counts before the period
+    B3  the same LED lamps under a static profile of the six weeks before the month
     bound  the same LED lamps at the class that the counted traffic asked for: nobody saves more
            and keeps the class
 
-Shares are multiplied, never added: 1 - total = (1 - LED share)(1 - control share). A lamp that is
-dead saves nothing: its hours are taken out of every baseline. Standby by day is in the meter and so
-in the measured energy.
+Shares are multiplied, never added:
+    measured / B0 = (1 - LED)(1 - control), 1 - control = (1 - output)(1 - extinction)(1 - class)
+where output is what constant light output, over-lighting and the design leave to be dimmed,
+extinction what the council has off, class what follows the traffic.
+
+A lamp that is dead saves nothing: its hours are taken out of every baseline. Standby by day is in
+the meter and so in the measured energy. B3 and the bound lower as the lamps do: with their ramp.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from statistics import pstdev
 
-from cloud.lighting.model import Group, classes_lower
+from cloud.lighting.energy import Meter
+from cloud.lighting.given import LightGiven
+from cloud.lighting.model import Group
 from cloud.lighting.slots import SLOT_US
 from protocols.time import US_PER_S, TimeUs
 
@@ -36,106 +42,181 @@ DECLARED_SHARE = 0.05
 An assumption, named in the report."""
 
 Z_90 = 1.645
-LEVEL_TOLERANCE_PCT = 3.0
-"""A level this close is the level: steps of the DALI curve are up to 2.8 % of the value."""
 
 HOUR_US = 3600 * US_PER_S
+DAYS_A_YEAR = 365.25
 
-
-@dataclass(frozen=True, slots=True)
-class MeteredNight:
-    """One night that was metered: its dark stretches inside what the meter covers."""
-
-    energy_wh: float
-    lit: tuple[tuple[TimeUs, TimeUs], ...]
-    dead_lamp_h: float
-
-    @property
-    def dark_h(self) -> float:
-        return sum(end - begin for begin, end in self.lit) / HOUR_US
-
-
-@dataclass(frozen=True, slots=True)
-class Saving:
-    """Saved against one baseline, with its 90 % interval; None where nothing was metered."""
-
-    baseline: str
-    name: str
-    baseline_kwh: float
-    saved_kwh: float
-    saving_pct: float
-    low_pct: float
-    high_pct: float
-
-
-@dataclass(frozen=True, slots=True)
-class LightGiven:
-    """Whether the road had its class, by quarter of an hour of counted dark time.
-
-    `hours_at`: by class given, classes below the normal one. `under_minutes`: by how many classes
-    below the one that the count asked for. `not_counted_h`: dark, but no count to judge by.
-    """
-
-    hours_at: tuple[float, float, float]
-    under_minutes: Mapping[int, float]
-    judged_h: float
-    not_counted_h: float
-
+Span = tuple[TimeUs, TimeUs]
 
 LevelOf = Callable[[TimeUs], float]
 """Level in per cent of full output that a baseline gives at an instant of the dark."""
 
 
-def led_kwh(group: Group, nights: Sequence[MeteredNight], level_of: LevelOf) -> float:
-    """Energy of the group's lamps, the dead ones left out, at the levels of a baseline."""
-    lamps = len(group.devices)
-    total_wh = 0.0
-    for night in nights:
-        lit_wh = sum(
-            group.lamp.watts(level_of(TimeUs(begin))) * (end - begin) / HOUR_US
-            for span in night.lit
-            for begin, end in _quarters(*span)
-        )
-        total_wh += lit_wh * _living_share(night, lamps) * lamps
-    return total_wh / 1000
+@dataclass(frozen=True, slots=True)
+class Against:
+    """A baseline over one night: `power_share` is the half width of the 90 % interval of its power,
+    as a share."""
+
+    baseline: str
+    name: str
+    kwh: float
+    power_share: float
 
 
-def old_park_kwh(group: Group, nights: Sequence[MeteredNight]) -> float:
-    """Energy of the declared old park over the same dark hours, as many lamps living."""
-    lamps = len(group.devices)
-    return sum(group.baseline_w * n.dark_h * _living_share(n, lamps) for n in nights) / 1000
+@dataclass(frozen=True, slots=True)
+class VerifiedNight:
+    """One night of a group that was metered well enough; `evening` is its civil date.
+
+    `measured_kwh` from noon to noon, `standby_kwh` of it while it was light. `against`: the
+    baselines that can be told of this night. `normal_kwh`: the LED lamps at the normal level all
+    night; `decided_kwh`: the same without the hours that the council has them off.
+    """
+
+    evening: date
+    meter: Meter
+    measured_kwh: float
+    standby_kwh: float
+    dark_h: float
+    dead_lamp_h: float
+    against: tuple[Against, ...]
+    normal_kwh: float
+    decided_kwh: float
+    light: LightGiven
 
 
-def saving(
-    baseline: str,
-    name: str,
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Saved against one baseline over so many nights, with its 90 % interval."""
+
+    baseline: str
+    name: str
+    nights: int
+    baseline_kwh: float
+    measured_kwh: float
+    saving_pct: float
+    low_pct: float
+    high_pct: float
+
+    @property
+    def saved_kwh(self) -> float:
+        return self.baseline_kwh - self.measured_kwh
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What each step saves of what the step before left, in per cent; None where there was nothing.
+
+    `control_pct` is `output_pct`, `extinction_pct` and `class_pct` together.
+    """
+
+    led_pct: float | None
+    control_pct: float | None
+    output_pct: float | None
+    extinction_pct: float | None
+    class_pct: float | None
+
+
+def led_kwh(
+    group: Group,
+    lit: Sequence[Span],
+    level_of: LevelOf,
     *,
-    baseline_kwh: float,
-    nights: Sequence[MeteredNight],
-    baseline_of_night_kwh: Sequence[float],
-    power_share: float = DECLARED_SHARE,
-) -> Saving | None:
-    """Measured against a baseline; the interval holds the meter's error, that of the baseline's
-    power (`power_share`: half width at 90 %), and what nights differ by."""
-    if baseline_kwh <= 0 or not nights:
+    living_share: float = 1.0,
+    ramp_s: float = 0.0,
+) -> float:
+    """Energy of the group's lamps at the levels of a baseline; `living_share` of them shine, and a
+    lowering between two quarters takes `ramp_s`."""
+    total_wh = 0.0
+    for span in lit:
+        before_pct = 0.0
+        for begin, end in _quarters(*span):
+            level = level_of(TimeUs(begin))
+            total_wh += group.lamp.watts(level) * (end - begin) / HOUR_US
+            if 0 < level < before_pct:
+                more_w = (group.lamp.watts(before_pct) - group.lamp.watts(level)) / 2
+                total_wh += more_w * min(ramp_s, (end - begin) / US_PER_S) / 3600
+            before_pct = level
+    return total_wh * living_share * len(group.devices) / 1000
+
+
+def old_park_kwh(group: Group, lit: Sequence[Span], *, living_share: float = 1.0) -> float:
+    """Energy of the declared old park over the same dark hours, as many lamps living."""
+    return group.baseline_w * hours(lit) * living_share / 1000
+
+
+def living_share(group: Group, lit: Sequence[Span], dead_lamp_h: float) -> float:
+    """Share of the lamp-hours of the dark in which lamps were not dead, 0..1."""
+    lamp_h = len(group.devices) * hours(lit)
+    return max(1 - dead_lamp_h / lamp_h, 0.0) if lamp_h else 1.0
+
+
+def hours(lit: Sequence[Span]) -> float:
+    return sum(end - begin for begin, end in lit) / HOUR_US
+
+
+def savings(nights: Sequence[VerifiedNight]) -> list[Saving]:
+    """Against every baseline of some nights; another name is another comparison."""
+    keys = dict.fromkeys((one.baseline, one.name) for night in nights for one in night.against)
+    found = []
+    for key in keys:
+        pairs = [
+            (night.measured_kwh, one)
+            for night in nights
+            for one in night.against
+            if (one.baseline, one.name) == key
+        ]
+        found.append(_saving(*key, pairs))
+    return sorted((one for one in found if one is not None), key=lambda one: _rank(one.baseline))
+
+
+def _saving(baseline: str, name: str, pairs: Sequence[tuple[float, Against]]) -> Saving | None:
+    """The interval holds the meter's error, that of the baseline's power (alike in all nights), and
+    what nights differ by."""
+    before = sum(one.kwh for _, one in pairs)
+    if before <= 0:
         return None
-    measured_kwh = sum(night.energy_wh for night in nights) / 1000
-    ratio = measured_kwh / baseline_kwh
-    ratios = [
-        night.energy_wh / 1000 / own
-        for night, own in zip(nights, baseline_of_night_kwh, strict=True)
-        if own > 0
-    ]
+    measured = sum(kwh for kwh, _ in pairs)
+    ratio = measured / before
+    power_share = sum(one.kwh * one.power_share for _, one in pairs) / before
+    ratios = [kwh / one.kwh for kwh, one in pairs if one.kwh > 0]
     spread = Z_90 * pstdev(ratios) / math.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
     half = math.hypot(ratio * METER_SHARE, ratio * power_share, spread)
     return Saving(
         baseline=baseline,
         name=name,
-        baseline_kwh=baseline_kwh,
-        saved_kwh=baseline_kwh - measured_kwh,
+        nights=len(pairs),
+        baseline_kwh=before,
+        measured_kwh=measured,
         saving_pct=100 * (1 - ratio),
         low_pct=100 * (1 - ratio - half),
         high_pct=100 * (1 - ratio + half),
+    )
+
+
+def added_up(groups: Sequence[Saving]) -> Saving:
+    """Groups of one baseline and name together. Their half widths are added as if all erred to the
+    same side: declared powers do, and more must not be promised than that."""
+    first = groups[0]
+    before = sum(one.baseline_kwh for one in groups)
+    measured = sum(one.measured_kwh for one in groups)
+    half = sum((one.high_pct - one.low_pct) / 2 * one.baseline_kwh for one in groups) / before
+    pct = 100 * (1 - measured / before)
+    nights = max(one.nights for one in groups)
+    return Saving(first.baseline, first.name, nights, before, measured, pct, pct - half, pct + half)
+
+
+def shares(nights: Sequence[VerifiedNight]) -> Shares:
+    """What the lamps, their output, the council and the traffic saved, each of what was left."""
+    measured = sum(night.measured_kwh for night in nights)
+    b0, b1 = (_sum_of(nights, baseline) for baseline in ("B0", "B1"))
+    normal = sum(night.normal_kwh for night in nights)
+    decided = sum(night.decided_kwh for night in nights)
+    return Shares(
+        led_pct=_less(b1, b0),
+        control_pct=_less(measured, b1),
+        output_pct=_less(normal, b1),
+        extinction_pct=_less(decided, normal),
+        class_pct=_less(measured, decided),
     )
 
 
@@ -146,50 +227,6 @@ def power_error(group: Group) -> float:
         return DECLARED_SHARE
     lamps = max(len(group.devices), 1)
     return math.hypot(METER_SHARE, group.lamp.interval_of(lamps) / (lamps * group.lamp.full_w))
-
-
-def light_given(
-    group: Group,
-    dark: Sequence[tuple[TimeUs, TimeUs]],
-    level_pct: Mapping[int, float],
-    count_per_h: Mapping[int, int],
-) -> LightGiven:
-    """Compare levels (by slot) with the classes that the counts (by hour) asked for.
-
-    Slots that are dark throughout are judged; slots without a known level are not.
-    """
-    hours = [0.0, 0.0, 0.0]
-    under: dict[int, float] = {}
-    judged = unknown = 0.0
-    for begin, end in dark:
-        for slot in range(-(-begin // SLOT_US) * SLOT_US, end - SLOT_US + 1, SLOT_US):
-            level = level_pct.get(slot)
-            if level is None:
-                continue
-            given = class_given(group, level)
-            hours[min(given, 2)] += SLOT_US / HOUR_US
-            count = count_per_h.get(slot - slot % HOUR_US)
-            if count is None or group.capacity_per_h is None:
-                unknown += SLOT_US / HOUR_US
-                continue
-            judged += SLOT_US / HOUR_US
-            depth = given - needed(group, count)
-            if depth > 0:
-                under[depth] = under.get(depth, 0.0) + SLOT_US / US_PER_S / 60
-    return LightGiven((hours[0], hours[1], hours[2]), under, judged, unknown)
-
-
-def needed(group: Group, count_per_h: float) -> int:
-    """Classes below the normal one that a counted hour allowed."""
-    return classes_lower(count_per_h, group.capacity_per_h, margin=0.0, thresholds=group.thresholds)
-
-
-def class_given(group: Group, level_pct: float) -> int:
-    """Classes below the normal one of a light level; 3 where it is less than the lowest class."""
-    for lower, least in enumerate(group.levels_pct):
-        if level_pct >= least * (1 - LEVEL_TOLERANCE_PCT / 100):
-            return lower
-    return 3
 
 
 def practice_level(from_hour: int, until_hour: int, level_pct: float, local: datetime) -> float:
@@ -204,10 +241,20 @@ def practice_level(from_hour: int, until_hour: int, level_pct: float, local: dat
     return level_pct if inside else 100.0
 
 
-def annual_energy_indicator(kwh: float, nights: int, area_m2: float) -> float:
-    """AECI of EN 13201-5, kWh/(m2 a): the period's energy scaled to 365 nights. To be checked
+def annual_energy_indicator(
+    *,
+    dark_kwh: float,
+    standby_kwh: float,
+    dark_h: float,
+    year_dark_h: float,
+    days: int,
+    area_m2: float,
+) -> float:
+    """AECI of EN 13201-5, kWh/(m2 a), standby included: energy of the dark scaled by dark hours of
+    the year, so that winter nights do not stand for summer ones, standby by days. To be checked
     against a bought copy."""
-    return kwh * 365 / nights / area_m2
+    year_kwh = dark_kwh * year_dark_h / dark_h + standby_kwh * DAYS_A_YEAR / days
+    return year_kwh / area_m2
 
 
 def power_density_indicator(power_w: float, illuminance_lx: float, area_m2: float) -> float:
@@ -215,9 +262,17 @@ def power_density_indicator(power_w: float, illuminance_lx: float, area_m2: floa
     return power_w / (illuminance_lx * area_m2)
 
 
-def _living_share(night: MeteredNight, lamps: int) -> float:
-    lamp_h = lamps * night.dark_h
-    return max(1 - night.dead_lamp_h / lamp_h, 0.0) if lamp_h else 1.0
+def _sum_of(nights: Sequence[VerifiedNight], baseline: str) -> float:
+    return sum(one.kwh for n in nights for one in n.against if one.baseline == baseline)
+
+
+def _less(after: float, before: float) -> float | None:
+    return 100 * (1 - after / before) if before > 0 else None
+
+
+def _rank(baseline: str) -> str:
+    """B0 to B3, then the bound."""
+    return baseline.lower()
 
 
 def _quarters(begin: int, end: int) -> list[tuple[int, int]]:

@@ -1,0 +1,125 @@
+"""The words of the savings report, by language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LANGUAGES = ("fr", "en")
+
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "fr": {
+        "head": "Éclairage public : bilan du {first} au {last}",
+        "title": "Éclairage public : ce qui a été économisé, et par rapport à quoi",
+        "intro": "Nuits du {first} au {last}. Énergie mesurée au compteur, veille de jour "
+        "comprise. Intervalles à 90 % : erreur des compteurs {meter} %, incertitude admise des "
+        "puissances déclarées {declared} %, et dispersion d'une nuit à l'autre.",
+        "all": "Ensemble",
+        "baseline": "Référence",
+        "groups": "Groupes",
+        "before": "Référence, kWh",
+        "measured": "Mesuré, kWh",
+        "saved": "Économie, kWh",
+        "saving": "Économie",
+        "interval": "Intervalle à 90 %",
+        "to": "à",
+        "bound": "« bound » : la classe que le trafic compté demandait. Aucune commande ne peut "
+        "économiser davantage en respectant la classe.",
+        "extent": "{lamps} luminaires, {nights} nuits mesurées ({left_out} écartées, mesurées à "
+        "moins de 90 %), {dark} h de nuit, {kwh} kWh ({meter}), dont veille de jour {standby} kWh.",
+        "feeder": "compteur de l'armoire",
+        "lamps": "compteurs des luminaires",
+        "curve_declared": "Puissance d'un luminaire : {full} W déclarés.",
+        "curve_lamps": "Puissance d'un luminaire : {full} W à plein flux, apprise sur les "
+        "luminaires (± {half} W à 90 %).",
+        "curve_feeder": "Puissance d'un luminaire : {full} W à plein flux, apprise sur le départ "
+        "(± {half} W à 90 %).",
+        "dead": "Luminaires en panne : {dead} h, retirées de chaque référence.",
+        "shares": "D'où vient l'économie",
+        "step": "Étape",
+        "share": "Part de ce qui restait",
+        "led": "LED au lieu de l'ancien parc (B1 par rapport à B0)",
+        "control": "Commande (mesuré par rapport à B1), soit :",
+        "output": "flux constant, sur-éclairage retiré, marge du projet",
+        "extinction": "extinction décidée par la commune",
+        "class": "classe suivie d'après le trafic",
+        "multiply": "Les parts se multiplient, elles ne s'ajoutent pas.",
+        "light": "Lumière donnée",
+        "normal": "classe normale",
+        "one": "une classe plus bas",
+        "two": "deux classes plus bas",
+        "below": "sous la classe la plus basse",
+        "extinguished": "éteint par décision",
+        "off": "éteint sans décision",
+        "under": "Sous la classe demandée par le comptage : {minutes}, sur {judged} h jugées "
+        "({unknown} h sans comptage).",
+        "depth_one": "{minutes} min d'une classe",
+        "depth_more": "{minutes} min de {depth} classes",
+        "never": "0 min",
+        "density": "Flux installé {density} lm/m² (limite {limit}, arrêté du 27 décembre 2018).",
+        "density_over": "Flux installé {density} lm/m² : au-dessus de la limite de {limit} "
+        "(arrêté du 27 décembre 2018, installations depuis 2020).",
+        "indicators": "AECI {aeci} kWh/(m²·an), ancien parc {before} ; PDI {pdi} W/(lx·m²) "
+        "(EN 13201-5).",
+        "B1": "LED, plein flux du coucher au lever",
+        "B3": "LED, profil fixe des six semaines avant le mois",
+        "bound_name": "LED, classe du trafic compté",
+    },
+    "en": {
+        "head": "Public lighting: report of {first} to {last}",
+        "title": "Public lighting: what was saved, and against what",
+        "intro": "Nights of {first} to {last}. Energy as metered, standby by day included. "
+        "Intervals of 90 %: error of the meters {meter} %, of declared powers {declared} % "
+        "(assumed), and what nights differ by.",
+        "all": "Everything",
+        "baseline": "Baseline",
+        "groups": "Groups",
+        "before": "Baseline, kWh",
+        "measured": "Measured, kWh",
+        "saved": "Saved, kWh",
+        "saving": "Saving",
+        "interval": "90 % interval",
+        "to": "to",
+        "bound": '"bound": the class that the counted traffic asked for. No control saves more and '
+        "keeps the class.",
+        "extent": "{lamps} luminaires, {nights} nights metered ({left_out} left out, metered for "
+        "less than 90 %), {dark} h of dark, {kwh} kWh ({meter}), of it standby by day "
+        "{standby} kWh.",
+        "feeder": "meter of the cabinet",
+        "lamps": "meters of the luminaires",
+        "curve_declared": "Power of a luminaire: {full} W declared.",
+        "curve_lamps": "Power of a luminaire: {full} W at full output, learned from the "
+        "luminaires (± {half} W at 90 %).",
+        "curve_feeder": "Power of a luminaire: {full} W at full output, learned from the feeder "
+        "(± {half} W at 90 %).",
+        "dead": "Dead luminaires: {dead} h, taken out of every baseline.",
+        "shares": "Where the saving comes from",
+        "step": "Step",
+        "share": "Share of what was left",
+        "led": "LED in the place of the old park (B1 against B0)",
+        "control": "Control (measured against B1), that is:",
+        "output": "constant light output, over-lighting removed, room of the design",
+        "extinction": "off by decision of the council",
+        "class": "class that follows the traffic",
+        "multiply": "Shares are multiplied, never added.",
+        "light": "Light given",
+        "normal": "normal class",
+        "one": "one class lower",
+        "two": "two classes lower",
+        "below": "under the lowest class",
+        "extinguished": "off by decision",
+        "off": "off without a decision",
+        "under": "Under the class that the counts asked for: {minutes}, of {judged} h judged "
+        "({unknown} h without a count).",
+        "depth_one": "{minutes} min by one class",
+        "depth_more": "{minutes} min by {depth} classes",
+        "never": "0 min",
+        "density": "Installed flux {density} lm/m² (limit {limit}, arrêté of 27 December 2018).",
+        "density_over": "Installed flux {density} lm/m²: above the limit of {limit} (arrêté of "
+        "27 December 2018, what is installed from 2020 on).",
+        "indicators": "AECI {aeci} kWh/(m² a), old park {before}; PDI {pdi} W/(lx m²) "
+        "(EN 13201-5).",
+        "B1": "LED, full output from dusk to dawn",
+        "B3": "LED, fixed profile of the six weeks before the month",
+        "bound_name": "LED, class of the counted traffic",
+    },
+}
