@@ -3,7 +3,7 @@
 import click
 
 from cli.lighting.keys import key
-from cli.lighting.looking import energy, explain, faults, groups, plan
+from cli.lighting.looking import energy, explain, faults, groups, plan, programs
 from cli.lighting.overriding import override
 from cli.lighting.reporting import report
 from cli.lighting.roads import segment
@@ -21,5 +21,17 @@ def lighting() -> None:
     """
 
 
-for _command in (energy, explain, faults, groups, key, override, plan, report, rule, segment):
+for _command in (
+    energy,
+    explain,
+    faults,
+    groups,
+    key,
+    override,
+    plan,
+    programs,
+    report,
+    rule,
+    segment,
+):
     lighting.add_command(_command)

@@ -1,4 +1,4 @@
-"""`eclor lighting groups|plan|explain|energy|faults`: what the API says of the light."""
+"""`eclor lighting groups|plan|programs|explain|energy|faults`: what the API says of the light."""
 
 from __future__ import annotations
 
@@ -49,6 +49,59 @@ def plan(*, session: Session, group: str, as_json: bool) -> None:
         return
     print_record({key: value for key, value in found.items() if key not in ("slots", "fallback")})
     print_table(("at", "level_pct"), [(slot["at"], slot["level_pct"]) for slot in found["slots"]])
+
+
+@click.command()
+@reaching
+@click.argument("group")
+@as_json
+def programs(*, session: Session, group: str, as_json: bool) -> None:
+    """Show the plan of GROUP night by night: programs by the calendar, and orders by hand.
+
+    --json prints it in the words of TALQ 2.7: calendar, control programs, override commands.
+
+    \b
+    Example:
+      eclor lighting programs rue-haute
+    """
+    found = _read(session, f"{_path(group)}/programs")
+    if as_json:
+        print_json(found)
+        return
+    courses = {one["id"]: _course(one) for one in found["controlPrograms"]}
+    for rule in found["calendar"]["rules"]:
+        until = "" if rule["endDate"] == rule["startDate"] else f" to {rule['endDate']}"
+        click.echo(f"{rule['startDate']}{until}  {courses[rule['program']]}")
+    default = found["calendar"]["defaultProgram"]
+    click.echo(f"without a plan  {courses[default]}")
+    for order in found["overrideCommands"]:
+        target = order["targetCommand"]
+        span = f"{target['start']} to {target['expiration']}"
+        click.echo(f"by hand  {span}  {target['state']['value']} %  {target['cmsRefId']}")
+    now = found["inForce"]
+    click.echo(f"now  {now['state']['value']} %, reason: {now['reason']}")
+
+
+def _course(program: dict[str, Any]) -> str:
+    """The levels of a day, as `16:38 100 %, 22:00 75 %, 08:02 off`."""
+    (first, *more) = program["fixedTimeControls"]
+    sun = next((a for a in program["activePeriods"] if a.get("sunsetOffset") is not None), None)
+    if sun is not None:
+        level = first["command"]["state"]["value"]
+        dusk, dawn = sun["sunsetOffset"], sun["sunriseOffset"]
+        return f"sunset {dusk:+d} min to sunrise {dawn:+d} min {level} %"
+    controls = more if first["command"]["state"]["value"] == 0 else [first, *more]
+    return (
+        ", ".join(
+            f"{control['startTime'][:5]} {_said(control['command']['state']['value'])}"
+            for control in controls
+        )
+        or "off"
+    )
+
+
+def _said(level_pct: int) -> str:
+    return f"{level_pct} %" if level_pct else "off"
 
 
 @click.command()

@@ -29,6 +29,7 @@ class FaultForm(BaseModel):
     group: str
     device: str | None = Field(description="The luminaire; null: the cabinet")
     kind: str = Field(examples=["lamp_out", "day_burner", "door"])
+    talq_event: str | None = Field(description="What TALQ 2.7 calls it; null: nothing")
     noticed_at: datetime
     cleared_at: datetime | None = Field(description="Null: it lasts")
 
@@ -59,6 +60,7 @@ async def list_faults(
             "group": one.group,
             "device": one.device,
             "kind": one.kind.value,
+            "talq_event": one.kind.talq_event,
             "noticed_at": one.noticed_at,
             "cleared_at": one.cleared_at,
         }

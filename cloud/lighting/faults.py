@@ -57,19 +57,38 @@ _Numbers = TypeVar("_Numbers", Floats, Ints)
 
 
 class FaultKind(StrEnum):
-    """What is wrong; beside it the event of TALQ 2.7 where there is one."""
+    """What is wrong."""
 
-    LAMP_OUT = "lamp_out"  # lampFailure
-    LAMP_OUT_BY_FEEDER = "lamp_out_by_feeder"  # lampFailure of a lamp that is not known
-    DAY_BURNER = "day_burner"  # lampUnexpectedOn
-    CYCLING = "cycling"  # cyclingFailure
-    DIMMING = "dimming_failure"  # dimmingFailure
-    UNDER_POWER = "under_power"  # lampPowerTooLow
-    OVER_POWER = "over_power"  # lampPowerTooHigh
-    COMMUNICATION = "communication"  # controlGearCommFailure
-    CABLE = "cable"  # supplyLoss
-    BREAKER = "breaker"  # circuitBreakerTripped
+    LAMP_OUT = "lamp_out"
+    LAMP_OUT_BY_FEEDER = "lamp_out_by_feeder"
+    DAY_BURNER = "day_burner"
+    CYCLING = "cycling"
+    DIMMING = "dimming_failure"
+    UNDER_POWER = "under_power"
+    OVER_POWER = "over_power"
+    COMMUNICATION = "communication"
+    CABLE = "cable"
+    BREAKER = "breaker"
     DOOR = "door"
+
+    @property
+    def talq_event(self) -> str | None:
+        """The event of TALQ 2.7 for it; None: it has none of its own."""
+        return _TALQ_EVENTS.get(self)
+
+
+_TALQ_EVENTS = {
+    FaultKind.LAMP_OUT: "lampFailure",
+    FaultKind.LAMP_OUT_BY_FEEDER: "lampFailure",
+    FaultKind.DAY_BURNER: "lampUnexpectedOn",
+    FaultKind.CYCLING: "cyclingFailure",
+    FaultKind.DIMMING: "dimmingFailure",
+    FaultKind.UNDER_POWER: "lampPowerTooLow",
+    FaultKind.OVER_POWER: "lampPowerTooHigh",
+    FaultKind.COMMUNICATION: "controlGearCommFailure",
+    FaultKind.CABLE: "supplyLoss",
+    FaultKind.BREAKER: "circuitBreakerTripped",
+}
 
 
 CABINET_KINDS = frozenset(

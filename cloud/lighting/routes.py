@@ -24,6 +24,7 @@ from cloud.lighting import (
     segment_routes,
     service,
     store,
+    talq_routes,
 )
 from cloud.lighting.acknowledged import Acknowledgement
 from cloud.lighting.energy import NightEnergy
@@ -38,6 +39,7 @@ router.include_router(rule_routes.router)
 router.include_router(order_routes.router)
 router.include_router(report_routes.router)
 router.include_router(fault_routes.router)
+router.include_router(talq_routes.router)
 
 Reader = Annotated[Principal, require(Scope.READ)]
 GroupName = Annotated[str, Path(max_length=81, examples=["rue-du-centre"])]

@@ -50,12 +50,16 @@ def test_what_is_there_is_shown(environment: dict[str, str]) -> None:
     groups = run(environment, "groups")
     plan = run(environment, "plan", "rue-centre")
     why = run(environment, "explain", "alzette.rue-centre", "--lang", "en")
+    programs = run(environment, "programs", "rue-centre")
     nights = run(environment, "energy", "rue-centre", "--nights", "2")
     faults = run(environment, "faults", "--all")
     assert "rue-centre" in groups.output
     assert "level_pct" in plan.output
     assert "held_at" in plan.output
     assert "off: it is day." in why.output
+    assert programs.output.startswith("2026-11-20  16:48 100 %, 07:57 off\n2026-11-21  ")
+    assert "without a plan  sunset +0 min to sunrise +0 min 100 %\n" in programs.output
+    assert programs.output.endswith("reason: program\n")
     assert "baseline: SHP 110 W" in nights.output
     assert (faults.exit_code, "noticed_at" in faults.output) == (0, True)
     assert len(json.loads(run(environment, "groups", "--json").output)) == 2

@@ -48,7 +48,7 @@ async def test_a_dead_lamp_is_noticed_once_and_shown(migrated_database_url: str)
     async with client(migrated_database_url, Scope.READ) as reader:
         (fault,) = (await reader.get(FAULTS)).json()["items"]
     assert (fault["kind"], fault["device"], fault["cleared_at"]) == ("lamp_out", "lamp-01", None)
-    assert fault["group"] == "rue-centre"
+    assert (fault["group"], fault["talq_event"]) == ("rue-centre", "lampFailure")
 
 
 async def test_a_repaired_lamp_is_cleared_after_a_day(migrated_database_url: str) -> None:

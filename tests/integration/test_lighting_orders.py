@@ -99,6 +99,30 @@ async def test_an_override_holds_until_its_end_or_until_it_is_ended(
     assert listed[0]["ended_by"] == listed[0]["created_by"]
 
 
+async def test_the_plan_is_told_in_the_words_of_talq(lighter: httpx.AsyncClient, url: str) -> None:
+    until = NOW + timedelta(hours=2)
+    none = await lighter.get(f"{GROUP}/programs")
+    order = {"level_pct": 29.5, "until": until.isoformat(), "priority": 9, "reason": "essai"}
+    await plan_at(url, NOW_US)
+    by_day = (await lighter.get(f"{GROUP}/programs")).json()
+    number = (await lighter.post(f"{GROUP}/overrides", json=order)).json()["id"]
+    await plan_at(url, NOW_US + US_PER_S)
+    told = (await lighter.get(f"{GROUP}/programs")).json()
+    assert none.status_code == 404
+    assert (by_day["inForce"]["reason"], by_day["inForce"]["state"]["value"]) == ("program", 0)
+    assert by_day["inForce"]["refAddress"] == told["calendar"]["id"] == "rue-centre"
+    names = {program["id"] for program in told["controlPrograms"]}
+    assert {rule["program"] for rule in told["calendar"]["rules"]} < names
+    assert told["calendar"]["defaultProgram"] in names
+    (command,) = told["overrideCommands"]
+    assert command["addresses"] == ["/groups/rue-centre"]
+    assert command["targetCommand"] == told["inForce"]
+    assert told["inForce"]["reason"] == "override"
+    assert told["inForce"]["cmsRefId"] == f"{number}, priority 9: essai"
+    assert told["inForce"]["state"] == {"name": "LevelState", "value": 30}
+    assert datetime.fromisoformat(told["inForce"]["expiration"]) == until
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
