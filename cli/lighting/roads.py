@@ -65,6 +65,10 @@ def show(*, session: Session, group: str, as_json: bool) -> None:
     click.echo(_toml(group, _given(found["settings"])))
     click.echo(f"norm: {found['norm']}")
     click.echo(f"to be checked against a bought copy: {', '.join(found['to_check'])}")
+    left, factor = found["light_left"], found["maintenance_factor"]
+    click.echo(f"light left of new, clean lamps: {left:g} (design ends at {factor:g})")
+    if found["cleaning_due_on"] is not None:
+        click.echo(f"cleaning due on {found['cleaning_due_on']}")
     if found["installed_lm_per_m2"] is not None:
         click.echo(
             f"installed: {found['installed_lm_per_m2']:g} lm/m2, French limit "

@@ -6,6 +6,7 @@ gateway executes. `cloud.lighting.planner` puts them together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
@@ -73,8 +74,13 @@ class Group:
     @property
     def levels_pct(self) -> tuple[float, float, float]:
         """Light of the normal class, one lower and two lower."""
-        one, two, three = (round(self.normal_level_pct * factor, 1) for factor in self.factors)
+        one, two, three = (tenth_up(self.normal_level_pct * factor) for factor in self.factors)
         return one, two, three
+
+
+def tenth_up(level_pct: float) -> float:
+    """To a tenth of a per cent, never to less light."""
+    return math.ceil(10 * level_pct - 1e-6) / 10
 
 
 @dataclass(frozen=True, slots=True)

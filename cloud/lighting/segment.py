@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated
 
 import msgspec
 
+from cloud.lighting.model import tenth_up
 from cloud.lighting.norm import VOLUMES, Norm, NormError, Selected, Volume, load, selected
 from protocols.plan import MAX_RAMP_S
 
@@ -28,7 +29,8 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class OverLighting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Measured light over designed light, with the record that says so."""
+    """Light at full output, as measured that day, over the maintained light of the designed class,
+    with the record that says so."""
 
     ratio: Annotated[float, msgspec.Meta(ge=1, le=MAX_OVER_LIGHTING)]
     measured_on: date
@@ -36,7 +38,7 @@ class OverLighting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Depreciation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Constant light output: what is left of the lumens at the end of the design, and how fast.
+    """How lamps fade: what is left of the lumens at the end of the design, and how fast.
 
     `end_share`: LLMF that the design ends with. `l80_h`: hours after which 80 % are left.
     """
@@ -44,6 +46,16 @@ class Depreciation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     installed_on: date
     end_share: Share
     l80_h: Positive
+
+
+class Maintenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How luminaires get dirty: the LMF that the design allows `interval_years` after a cleaning,
+    and the last cleaning with its record."""
+
+    lmf: Share
+    interval_years: Positive
+    cleaned_on: date
+    evidence: Text
 
 
 class Practice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +112,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     least_level_pct: Annotated[float, msgspec.Meta(gt=0, le=100)] = 10.0
     over_lighting: OverLighting | None = None
     depreciation: Depreciation | None = None
+    maintenance: Maintenance | None = None
     lamp_model: str | None = None
     conflict_of: str | None = None
     flux_lm: Positive | None = None
@@ -155,23 +168,54 @@ def _requirement(segment: Segment, norm: Norm, volume: Volume, on: date) -> Requ
             f"designed_class: {segment.designed_class!r} is not of family {segment.family}"
         )
     share = norm.light[wanted.name] / norm.light[segment.designed_class]
-    level = 100 * share * constant_output(segment.depreciation, on=on)
-    if segment.over_lighting is not None and segment.over_lighting.measured_on <= on:
-        level /= segment.over_lighting.ratio
-    return Requirement(volume, wanted, round(min(max(level, segment.least_level_pct), 100.0), 1))
+    level = 100 * share * output_share(segment, on=on)
+    level = tenth_up(max(level, segment.least_level_pct))
+    return Requirement(volume, wanted, min(level, 100.0))
 
 
-def constant_output(depreciation: Depreciation | None, *, on: date) -> float:
-    """Share of full output that gives the light of the design's end: below 1 while lamps are new.
+def output_share(segment: Segment, *, on: date) -> float:
+    """Share of full output that gives the light of the designed class on that day; may exceed 1.
 
-    d(h) = LLMF(end) / LLMF(h) with LLMF(h) = 0.8 ** (h / L80); the dirt margin of the maintenance
-    factor stays in, as if the next cleaning were always due tomorrow.
+    By design d = MF(end) / MF(now). A survey takes the design's place: it saw the lamps as they
+    were that day, and only what was lost since is added, d = MF(survey) / (ratio MF(now)). The
+    surplus of lamps that were new when they were surveyed is in the ratio and must not count twice.
     """
-    if depreciation is None:
-        return 1.0
-    years = max((on - depreciation.installed_on).days, 0) / 365.25
-    left = math.pow(0.8, years * HOURS_PER_YEAR / depreciation.l80_h)
-    return min(depreciation.end_share / left, 1.0)
+    now = light_left(segment, on=on)
+    survey = segment.over_lighting
+    if survey is not None and survey.measured_on <= on:
+        return light_left(segment, on=survey.measured_on) / (survey.ratio * now)
+    return maintenance_factor(segment, on=on) / now
+
+
+def maintenance_factor(segment: Segment, *, on: date) -> float:
+    """What the design has left of the light at its end: LLMF times LMF, where they are known. Lamps
+    that fail are replaced one by one (LSF 1). Dirt counts from the recorded cleaning on."""
+    fading = segment.depreciation.end_share if segment.depreciation else 1.0
+    care = segment.maintenance
+    return fading * (care.lmf if care is not None and care.cleaned_on <= on else 1.0)
+
+
+def light_left(segment: Segment, *, on: date) -> float:
+    """Light at full output over that of new, clean lamps: LLMF(h) = 0.8 ** (h / L80) times
+    LMF(t) = LMF(end) ** (t / interval), where they are known."""
+    left = 1.0
+    if segment.depreciation is not None:
+        burned_h = _years(segment.depreciation.installed_on, on) * HOURS_PER_YEAR
+        left *= math.pow(0.8, burned_h / segment.depreciation.l80_h)
+    if segment.maintenance is not None:
+        dirty = _years(segment.maintenance.cleaned_on, on) / segment.maintenance.interval_years
+        left *= math.pow(segment.maintenance.lmf, dirty)
+    return left
+
+
+def _years(since: date, on: date) -> float:
+    return max((on - since).days, 0) / 365.25
+
+
+def cleaning_due(segment: Segment) -> date | None:
+    """When the luminaires have to be cleaned again for the light of the design; None: not known."""
+    care = segment.maintenance
+    return None if care is None else care.cleaned_on + timedelta(days=365.25 * care.interval_years)
 
 
 def installed_density(segment: Segment) -> tuple[float, float] | None:

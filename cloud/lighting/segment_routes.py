@@ -19,7 +19,16 @@ from cloud.lighting import orders, store
 from cloud.lighting.audited import record_decision
 from cloud.lighting.lookup import find
 from cloud.lighting.norm import NormError
-from cloud.lighting.segment import Segment, as_settings, installed_density, parse, requirements
+from cloud.lighting.segment import (
+    Segment,
+    as_settings,
+    cleaning_due,
+    installed_density,
+    light_left,
+    maintenance_factor,
+    parse,
+    requirements,
+)
 from cloud.lighting.store import GroupRecord
 from protocols.time import to_datetime
 
@@ -67,6 +76,9 @@ class SegmentForm(BaseModel):
     norm: str
     to_check: list[str] = Field(description="Values of the norm not yet checked on a bought copy")
     classes: list[ClassForm]
+    maintenance_factor: float = Field(description="Share of the light left at the design's end")
+    light_left: float = Field(description="Share of the light of new, clean lamps left today")
+    cleaning_due_on: date | None
     installed_lm_per_m2: float | None
     limit_lm_per_m2: float | None = Field(description="Arrêté of 27 December 2018")
 
@@ -163,6 +175,9 @@ def _segment(record: GroupRecord, segment: Segment, on: date) -> dict[str, Any]:
             }
             for one in requirements(segment, on=on)
         ],
+        "maintenance_factor": round(maintenance_factor(segment, on=on), 3),
+        "light_left": round(light_left(segment, on=on), 3),
+        "cleaning_due_on": cleaning_due(segment),
         "installed_lm_per_m2": None if density is None else round(density[0], 2),
         "limit_lm_per_m2": None if density is None else density[1],
     }

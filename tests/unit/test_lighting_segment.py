@@ -1,17 +1,21 @@
 """Classes from the tables, and the level that a class asks of a road."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud.lighting import power
 from cloud.lighting.norm import NormError, Volume, for_country, load, norm_keys, selected
 from cloud.lighting.segment import (
-    Depreciation,
     OverLighting,
-    constant_output,
+    cleaning_due,
     installed_density,
+    light_left,
+    maintenance_factor,
+    output_share,
     parse,
     requirements,
 )
@@ -89,12 +93,63 @@ def test_over_lighting_counts_from_the_day_it_was_measured() -> None:
     assert requirements(segment, on=TODAY)[0].level_pct == 80.0
 
 
+FADING = {"installed_on": "2026-01-01", "end_share": 0.9, "l80_h": 100_000}
+CLEANED = {
+    "lmf": 0.9,
+    "interval_years": 4,
+    "cleaned_on": "2026-03-01",
+    "evidence": "bon de travaux 412",
+}
+
+
+def normal_level(on: date, **known: object) -> float:
+    return requirements(parse({**SEGMENT, **known}), on=on)[0].level_pct
+
+
 def test_new_lamps_are_held_back_until_they_have_aged() -> None:
-    lamps = Depreciation(date(2026, 1, 1), end_share=0.9, l80_h=100_000)
-    assert constant_output(lamps, on=date(2026, 1, 1)) == pytest.approx(0.9)
-    assert constant_output(lamps, on=date(2046, 1, 1)) == 1.0
-    aged = [constant_output(lamps, on=date(2026 + year, 1, 1)) for year in range(20)]
+    segment = parse({**SEGMENT, "depreciation": FADING})
+    assert output_share(segment, on=date(2026, 1, 1)) == pytest.approx(0.9)
+    assert normal_level(date(2046, 1, 1), depreciation=FADING) == 100.0
+    aged = [normal_level(date(2026 + year, 1, 1), depreciation=FADING) for year in range(20)]
     assert aged == sorted(aged)
+    assert aged[0] == 90.0
+
+
+def test_clean_luminaires_are_held_back_until_they_are_dirty_again() -> None:
+    segment = parse({**SEGMENT, "maintenance": CLEANED})
+    assert normal_level(date(2026, 2, 28), maintenance=CLEANED) == 100.0
+    assert normal_level(date(2026, 3, 1), maintenance=CLEANED) == 90.0
+    assert normal_level(date(2028, 3, 1), maintenance=CLEANED) == pytest.approx(94.9, abs=0.1)
+    assert normal_level(date(2031, 1, 1), maintenance=CLEANED) == 100.0
+    assert cleaning_due(segment) == date(2030, 3, 1)
+    assert cleaning_due(parse(SEGMENT)) is None
+    both = parse({**SEGMENT, "maintenance": CLEANED, "depreciation": FADING})
+    assert maintenance_factor(both, on=TODAY) == pytest.approx(0.81)
+
+
+def test_a_survey_of_new_lamps_does_not_count_their_surplus_twice() -> None:
+    """New lamps of a design that ends at 90 % give 1/0.9 of the class: that is no over-lighting."""
+    survey = {"ratio": 1 / 0.9, "measured_on": "2026-01-01", "evidence": "survey"}
+    for year in range(2026, 2040):
+        surveyed = normal_level(date(year, 1, 1), depreciation=FADING, over_lighting=survey)
+        assert surveyed == normal_level(date(year, 1, 1), depreciation=FADING)
+
+
+KNOWN: tuple[dict[str, object], ...] = ({}, {"depreciation": FADING}, {"maintenance": CLEANED})
+
+
+@given(st.integers(0, 40 * 365), st.floats(1.0, 2.0), st.sampled_from(KNOWN))
+def test_the_light_of_a_road_is_never_below_its_class_while_its_lamps_can_give_it(
+    days: int, ratio: float, fading: dict[str, object]
+) -> None:
+    """Light now = class x level x ratio x what was lost since the survey."""
+    surveyed, on = date(2026, 6, 1), date(2026, 6, 1) + timedelta(days=days)
+    survey = {"ratio": ratio, "measured_on": f"{surveyed}", "evidence": "x"}
+    known = {**fading, "over_lighting": survey}
+    segment = parse({**SEGMENT, **known})
+    lost = light_left(segment, on=on) / light_left(segment, on=surveyed)
+    level = requirements(segment, on=on)[0].level_pct
+    assert level * ratio * lost >= 100 - 1e-4 or level == 100.0
 
 
 def test_a_lamp_that_cannot_be_dimmed_keeps_its_normal_level() -> None:
