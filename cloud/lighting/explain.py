@@ -15,6 +15,8 @@ _SOURCES: Mapping[str, Mapping[str, str]] = {
     "fr": {
         "hour_of_week": "les comptages de la même heure des six dernières semaines",
         "day_type": "les comptages de jours semblables",
+        "holiday": "les comptages de jours semblables, jour férié compris",
+        "turn_of_year": "la nuit du Nouvel An, qui ne ressemble à aucune autre",
         "no_counter": "l'absence de compteur",
         "no_counts": "l'absence de comptages",
         "stale_counts": "des comptages trop anciens",
@@ -28,6 +30,8 @@ _SOURCES: Mapping[str, Mapping[str, str]] = {
     "en": {
         "hour_of_week": "the counts of the same hour in the last six weeks",
         "day_type": "the counts of similar days",
+        "holiday": "the counts of similar days, the public holiday included",
+        "turn_of_year": "the night of the new year, which is like no other",
         "no_counter": "the lack of a counter",
         "no_counts": "the lack of counts",
         "stale_counts": "counts that are too old",
@@ -41,6 +45,8 @@ _SOURCES: Mapping[str, Mapping[str, str]] = {
     "de": {
         "hour_of_week": "die Zählungen derselben Stunde der letzten sechs Wochen",
         "day_type": "die Zählungen ähnlicher Tage",
+        "holiday": "die Zählungen ähnlicher Tage, Feiertage eingeschlossen",
+        "turn_of_year": "die Neujahrsnacht, der keine andere gleicht",
         "no_counter": "fehlende Zähler",
         "no_counts": "fehlende Zählungen",
         "stale_counts": "zu alte Zählungen",

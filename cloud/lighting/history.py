@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cloud.lighting import solar
 from cloud.lighting.classes import Flags, Floats
-from cloud.lighting.holidays import day_like, holidays
+from cloud.lighting.holidays import day_like, holidays, is_turn_of_year
 from protocols.time import US_PER_S, TimeUs, to_datetime
 
 HOUR_US = 3600 * US_PER_S
@@ -104,7 +104,8 @@ def hours(t_us: Ints, where: Where) -> Hours:
         night=night,
         night_of=night_of,
         cut=_cuts(night, night_of),
-        unsure=_turn_of_year(local) | _clock_changes(local),
+        unsure=np.array([is_turn_of_year(m) for m in local], dtype=np.bool_)
+        | _clock_changes(local),
     )
 
 
@@ -133,12 +134,6 @@ def _cuts(night: Flags, night_of: Ints) -> Ints:
 
 def _year_end(day: date) -> bool:
     return (day.month == 12 and day.day > 22) or (day.month == 1 and day.day < 7)
-
-
-def _turn_of_year(local: list[datetime]) -> Flags:
-    evening = [(m.month, m.day) == (12, 31) and m.hour >= 22 for m in local]
-    morning = [(m.month, m.day) == (1, 1) and m.hour < 5 for m in local]
-    return np.array(evening, dtype=np.bool_) | np.array(morning, dtype=np.bool_)
 
 
 def _clock_changes(local: list[datetime]) -> Flags:

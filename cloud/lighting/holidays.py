@@ -1,7 +1,8 @@
 """Public holidays by rule: the days whose traffic does not follow the week."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from functools import cache
 
 _DAY = timedelta(days=1)
 
@@ -61,6 +62,22 @@ def holidays(country: str, year: int) -> frozenset[date]:
     fixed, moving = _RULES[country]
     days = {date(year, month, day) for month, day in fixed}
     return frozenset(days | {easter(year) + shift * _DAY for shift in moving})
+
+
+@cache
+def _of_year(time_zone: str, year: int) -> frozenset[date]:
+    return holidays(country_of_zone(time_zone), year)
+
+
+def is_holiday(time_zone: str, day: date) -> bool:
+    """Whether it is one where people live by that zone; False where no rules are known."""
+    return day in _of_year(time_zone, day.year)
+
+
+def is_turn_of_year(local: datetime) -> bool:
+    """The hours around the new year, whose traffic no other night is like."""
+    evening = (local.month, local.day) == (12, 31) and local.hour >= 22
+    return evening or ((local.month, local.day) == (1, 1) and local.hour < 5)
 
 
 def day_like(day: date, hour: int, is_holiday: Holiday) -> int:

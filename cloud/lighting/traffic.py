@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from zoneinfo import ZoneInfo
 
+from cloud.lighting.holidays import day_like, is_holiday, is_turn_of_year
 from protocols.time import US_PER_S, TimeUs, to_datetime
 
 HOUR_US = 3600 * US_PER_S
@@ -40,6 +42,8 @@ class BoundSource(StrEnum):
 
     HOUR_OF_WEEK = "hour_of_week"
     DAY_TYPE = "day_type"
+    HOLIDAY = "holiday"
+    TURN_OF_YEAR = "turn_of_year"
     NO_COUNTER = "no_counter"
     NO_COUNTS = "no_counts"
     STALE_COUNTS = "stale_counts"
@@ -71,14 +75,28 @@ class TrafficBounds:
     missing: BoundSource | None
 
     def at(self, t_us: TimeUs) -> Bound:
-        """Bound for the hour around `t_us`: same hour of the week, else of the same day type."""
+        """Bound for the hour around `t_us`: same hour of the week, else of the same day type; on a
+        holiday and around it not less than on the day that it is like; nothing at the turn of the
+        year, which is like no other night."""
         if self.missing is not None:
             return Bound(None, self.missing)
         local = to_datetime(t_us).astimezone(self.zone)
-        same_hour = self.by_hour_of_week.get(_hour_of_week(local), ())
+        if is_turn_of_year(local):
+            return Bound(None, BoundSource.TURN_OF_YEAR)
+        usual = self._of_weekday(local.weekday(), local.hour)
+        like = day_like(local.date(), local.hour, partial(is_holiday, self.zone.key))
+        if like == local.weekday():
+            return usual
+        other = self._of_weekday(like, local.hour)
+        if usual.per_h is None or other.per_h is None:
+            return Bound(None, BoundSource.NO_COUNTS)
+        return Bound(max(usual.per_h, other.per_h), BoundSource.HOLIDAY)
+
+    def _of_weekday(self, weekday: int, hour: int) -> Bound:
+        same_hour = self.by_hour_of_week.get(weekday * 24 + hour, ())
         if len(same_hour) >= MIN_OCCURRENCES:
             return Bound(_upper(same_hour), BoundSource.HOUR_OF_WEEK)
-        same_type = self.by_day_type.get((_day_type(local), local.hour), ())
+        same_type = self.by_day_type.get((_day_type(weekday), hour), ())
         if len(same_type) >= MIN_OCCURRENCES:
             return Bound(_upper(same_type), BoundSource.DAY_TYPE)
         return Bound(None, BoundSource.NO_COUNTS)
@@ -99,7 +117,7 @@ def bounds(
     for hour in past:
         local = to_datetime(hour.t_us).astimezone(zone)
         hours[_hour_of_week(local)].append(hour.count)
-        types[(_day_type(local), local.hour)].append(hour.count)
+        types[(_day_type(local.weekday()), local.hour)].append(hour.count)
     return TrafficBounds(
         zone=zone,
         by_hour_of_week={k: tuple(v) for k, v in hours.items()},
@@ -124,9 +142,9 @@ def _hour_of_week(local: datetime) -> int:
     return local.weekday() * 24 + local.hour
 
 
-def _day_type(local: datetime) -> str:
+def _day_type(weekday: int) -> str:
     """Working days share their shape; Saturday and Sunday each have their own."""
-    return {_SATURDAY: "saturday", _SUNDAY: "sunday"}.get(local.weekday(), "working")
+    return {_SATURDAY: "saturday", _SUNDAY: "sunday"}.get(weekday, "working")
 
 
 def _upper(counts: tuple[int, ...]) -> float:

@@ -112,6 +112,34 @@ def test_two_counted_weeks_are_read_by_hour_of_the_week() -> None:
     assert found.at(TimeUs(NOON + 5 * 24 * HOUR_US)).source is BoundSource.HOUR_OF_WEEK
 
 
+def test_around_a_holiday_the_bound_is_not_below_that_of_the_day_it_is_like() -> None:
+    """The evening before Christmas (a Thursday) may be a Friday's, Christmas Day a Sunday's."""
+    cut = from_datetime(datetime(2026, 12, 20, 11, tzinfo=UTC))
+    busy = {4: 500, 6: 300}
+    counts = [
+        HourCount(t, busy.get(to_datetime(t).astimezone(PARIS).weekday(), 10))
+        for t in (TimeUs(cut - (i + 1) * HOUR_US) for i in range(3 * 168))
+    ]
+    found = bounds(counts, zone=PARIS, cut_us=cut, now_us=cut)
+
+    def at(day: int, hour: int) -> tuple[float, BoundSource]:
+        bound = found.at(from_datetime(datetime(2026, 12, day, hour, tzinfo=PARIS)))
+        return bound.per_h or 0.0, bound.source
+
+    assert at(22, 22)[1] is at(24, 12)[1] is BoundSource.HOUR_OF_WEEK
+    assert at(24, 22)[1] is at(25, 22)[1] is BoundSource.HOLIDAY
+    assert at(24, 22)[0] > 500 > 20 > at(22, 22)[0]
+    assert at(25, 22)[0] > 500
+
+
+def test_no_hour_is_like_those_of_the_new_year() -> None:
+    cut = TimeUs(from_datetime(datetime(2026, 12, 28, 11, tzinfo=UTC)))
+    counts = [HourCount(TimeUs(cut - (i + 1) * HOUR_US), 10) for i in range(6 * 168)]
+    found = bounds(counts, zone=PARIS, cut_us=cut, now_us=cut)
+    midnight = found.at(from_datetime(datetime(2027, 1, 1, 0, tzinfo=PARIS)))
+    assert (midnight.per_h, midnight.source) == (None, BoundSource.TURN_OF_YEAR)
+
+
 def test_counts_older_than_a_day_are_not_trusted() -> None:
     old = [HourCount(TimeUs(c.t_us - 25 * HOUR_US), c.count) for c in steady(10, 3)]
     found = bounds(old, zone=PARIS, cut_us=TimeUs(NOON), now_us=TimeUs(NOON))

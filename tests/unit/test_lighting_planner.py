@@ -17,7 +17,7 @@ from cloud.lighting.planner import Planned, Wanted, plan_groups
 from cloud.lighting.rules import Rule, RuleKind, without
 from cloud.lighting.segment import parse, requirements
 from cloud.lighting.store import described
-from cloud.lighting.traffic import HOUR_US, HourCount, bounds
+from cloud.lighting.traffic import HOUR_US, BoundSource, HourCount, bounds
 from protocols.ids import DeviceId, GroupId
 from protocols.plan import GroupPlan
 from protocols.time import TimeUs, from_datetime
@@ -105,6 +105,15 @@ def test_every_run_has_a_sentence_in_every_language(language: str) -> None:
     assert any("Braderie" in text for text in texts)
     assert any("M5" in text for text in texts)
     assert all(text.endswith(".") and "{" not in text for text in texts)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_source_has_words_in_every_language(language: str) -> None:
+    run = next(run for run in planned(group(), 10).why if run.rule == "class")
+    unknown = sentence(replace(run, source="quidam"), language, PARIS)
+    for source in (*BoundSource, *DecidedBy):
+        text = sentence(replace(run, source=source), language, PARIS)
+        assert text != unknown.replace("quidam", source)
 
 
 def test_extinction_is_off_to_the_second_and_the_rest_of_the_night_is_lit() -> None:
