@@ -1,18 +1,19 @@
 """Whole nights of a territory in service's own code: does the light follow the plan, never less.
 
 Seeded nights of three gateways with eight lamps each, on virtual time: plans by the cloud's
-planner, signed; the gateway's plan store, executor and clock rules. Buses are away for minutes,
-gateways restart (with a damaged disk, without a clock), corrupt plans arrive, new plans come when
-the link allows; every fifth gateway lives on a plan whose end has passed. Each minute every lamp is
-held against what its gateway was last validly given.
-
-People order levels by hand, for minutes or hours; the link may be lost before such an order ends.
+planner, signed; the gateway's plan store, executor, clock rules and field bus, and the simulator's
+lamps behind real Modbus TCP sockets on loopback. Buses are away for minutes, gateways restart (with
+a damaged disk, without a clock), corrupt plans arrive, new plans come when the link allows; every
+fifth gateway lives on a plan whose end has passed. People order levels by hand, for minutes or
+hours; the link may be lost before such an order ends. Each minute every lamp is held against what
+its gateway was last validly given.
 
 `late`: times a lamp differed from that for longer than one slot of a quarter of an hour.
 `slots_below_class`: slots in which a lamp was below the plan's level throughout. `minutes.<rule>`:
 lamp-minutes that each rule of the fallback chain commanded. `overrides_overrun` and
 `overrides_ignored`: group-minutes in which a gateway went by an order after its end, or did not go
-by one that held, of `overrides` that reached it.
+by one that held, of `overrides` that reached it. `modbus_requests`: commands, read-backs and polls
+on the buses.
 """
 
 import asyncio
@@ -59,6 +60,7 @@ def measure(*, nights: int = 100, seed: int = 0) -> Mapping[str, float]:
         "nights": nights,
         "corrupt_plans_refused": total.refused,
         "restarts": total.restarts,
+        "modbus_requests": total.requests,
         "overrides": total.overrides,
         "overrides_overrun": total.overrun,
         "overrides_ignored": total.ignored,
@@ -80,6 +82,7 @@ def _add(total: Findings, one: Findings) -> None:
     total.below += one.below
     total.refused += one.refused
     total.restarts += one.restarts
+    total.requests += one.requests
     total.overrides += one.overrides
     total.overrun += one.overrun
     total.ignored += one.ignored

@@ -1,8 +1,10 @@
-"""One night of one gateway: the cloud's planner, the signature, the gateway's plans and executor.
+"""One night of one gateway: the cloud's planner, the signature, the gateway's plans and executor,
+its field bus, and the lamps behind Modbus TCP.
 
-Everything is the code that runs in service; only clock, bus, disk folder and link are simulated.
-Each minute the light of every lamp is held against the plan that the gateway was last given, by an
-account of its own (`_Given`), not by what the gateway believes.
+Everything is the code that runs in service, up to the bytes of each command and read-back; clock,
+disk folder and link are simulated, and the lamps are the simulator's (`firmware_sim`). Each minute
+the light of every lamp is held against the plan that the gateway was last given, by an account of
+its own (`_Given`), not by what the gateway believes.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from benchmarks.lighting_nights.field import FieldOfLamps, HandClock
+from benchmarks.lighting_nights.field import CabinetOnABus, HandClock
 from cloud.lighting.demand import DecidedBy, Decision, Demands
 from cloud.lighting.model import Group, Place, gateway_plan, validity
 from cloud.lighting.planner import Wanted, plan_groups
@@ -60,9 +62,9 @@ class Findings:
 
     `late`: lamps whose light differed from the plan for longer than a slot. `below`: slots in
     which a lamp was below the plan's level in every minute. `by_source`: lamp-minutes by the rule
-    that commanded them. `overrides`: orders by hand that reached the gateway; `overrun`:
-    group-minutes in which the gateway went by one after its end, `ignored`: in which it did not go
-    by one that held.
+    that commanded them. `requests`: that came over the bus. `overrides`: orders by hand that
+    reached the gateway; `overrun`: group-minutes in which the gateway went by one after its end,
+    `ignored`: in which it did not go by one that held.
     """
 
     lamp_slots: int = 0
@@ -70,6 +72,7 @@ class Findings:
     below: int = 0
     refused: int = 0
     restarts: int = 0
+    requests: int = 0
     overrides: int = 0
     overrun: int = 0
     ignored: int = 0
@@ -124,32 +127,39 @@ class Night:
         noon = datetime.combine(scene.day, datetime.min.time(), PARIS) + timedelta(hours=12)
         self._begin_us = from_datetime(noon.astimezone(UTC)) + 4 * HOUR_US
         self._clock = HandClock(self._begin_us - scene.old_days * 24 * HOUR_US)
-        self._groups = [_group(scene.gateway, number) for number in range(2)]
-        self._devices = [device for group in self._groups for device in group.devices]
-        self._field = FieldOfLamps(self._clock, self._devices)
+        self._groups = [_group(number) for number in range(2)]
+        self._cabinet = CabinetOnABus(self._clock, scene.gateway, len(self._groups) * LAMPS)
+        self._plans: Plans | None = None
+        self._executor: Executor | None = None
         self._given = _Given()
         self._orders: dict[GroupId, list[Override]] = {group.group: [] for group in self._groups}
         self._off: dict[DeviceId, int] = {}
         self._under: Counter[DeviceId] = Counter()
         self.findings = Findings()
-        self._started()
 
     async def run(self) -> Findings:
         """From before dusk to after dawn."""
+        self._plans = Plans(self._directory, self._scene.gateway, self._keys)
         self._deliver(self._document(0))
         self._clock.t_us = self._begin_us
-        self._started()
+        async with self._cabinet:
+            self._started()
+            await self._gone_through()
+        self.findings.requests = self._cabinet.requests
+        return self.findings
+
+    async def _gone_through(self) -> None:
         due: dict[int, list[Mishap]] = defaultdict(list)
         for minute, mishap in self._mishaps():
             due[minute].append(mishap)
         for minute in range(MINUTES):
             for mishap in due[minute]:
                 mishap()
+            await self._cabinet.settled()
             if self._executor is not None:
                 await self._executor.step()
             self._look(minute)
             self._clock.t_us += STEP_US
-        return self.findings
 
     def _mishaps(self) -> Iterator[tuple[int, Mishap]]:
         """What befalls the gateway, and in which minute."""
@@ -191,10 +201,10 @@ class Night:
             self.findings.overrides += 1
 
     def _lose_bus(self) -> None:
-        self._field.lost = True
+        self._cabinet.lost = True
 
     def _find_bus(self) -> None:
-        self._field.lost = False
+        self._cabinet.lost = False
 
     def _lose_clock(self) -> None:
         self._given.sure = False
@@ -243,10 +253,10 @@ class Night:
             raise AssertionError("a corrupt plan was taken")
 
     def _started(self) -> None:
-        self._plans: Plans | None = Plans(self._directory, self._scene.gateway, self._keys)
-        self._executor: Executor | None = Executor(
-            self._field,
-            self._devices,
+        self._plans = Plans(self._directory, self._scene.gateway, self._keys)
+        self._executor = Executor(
+            self._cabinet.connect(),
+            self._cabinet.devices,
             place=EdgePlace(PLACE.latitude_deg, PLACE.longitude_deg, FALLBACK),
             plan=self._plans.current,
             clock=self._clock,
@@ -256,6 +266,7 @@ class Night:
 
     def _stopped(self) -> None:
         self._plans = self._executor = None
+        self._cabinet.disconnect()
         self.findings.restarts += 1
 
     def _restarted(self) -> None:
@@ -284,7 +295,7 @@ class Night:
                 self._compare(device, command, minute)
 
     def _compare(self, device: DeviceId, command: Command, minute: int) -> None:
-        light = self._field.level_pct(device)
+        light = self._cabinet.level_pct(device)
         differs = abs(light - command.level_pct) > TOLERANCE_PCT
         self._off[device] = self._off.get(device, 0) + 1 if differs else 0
         self.findings.late += self._off[device] * STEP_US == SLOT_US + STEP_US
@@ -294,10 +305,10 @@ class Night:
             self.findings.below += self._under.pop(device, 0) == SLOT_US // STEP_US
 
 
-def _group(gateway: GatewayId, number: int) -> Group:
+def _group(number: int) -> Group:
     return Group(
         group=GroupId(f"rue-{number}"),
-        devices=tuple(DeviceId(f"{gateway}-{number}-{lamp}") for lamp in range(LAMPS)),
+        devices=tuple(DeviceId(f"lamp-{number * LAMPS + lamp:02d}") for lamp in range(LAMPS)),
         switch_elevation_deg=-0.833,
         normal_level_pct=100.0,
         factors=(1.0, 0.75, 0.5),
