@@ -42,7 +42,7 @@ def list_(*, session: Session, as_json: bool) -> None:
     if as_json:
         print_json(items)
         return
-    columns = ("territory", "group", "norm", "designed", "classes", "levels_pct", "lm_per_m2")
+    columns = ("territory", "group", "norm", "designed", "classes", "levels_pct", "limits")
     print_table(columns, [_row(item) for item in items])
 
 
@@ -69,11 +69,9 @@ def show(*, session: Session, group: str, as_json: bool) -> None:
     click.echo(f"light left of new, clean lamps: {left:g} (design ends at {factor:g})")
     if found["cleaning_due_on"] is not None:
         click.echo(f"cleaning due on {found['cleaning_due_on']}")
-    if found["installed_lm_per_m2"] is not None:
-        click.echo(
-            f"installed: {found['installed_lm_per_m2']:g} lm/m2, French limit "
-            f"{found['limit_lm_per_m2']:g}"
-        )
+    for limit in found["limits"]:
+        kept = "kept" if limit["kept"] else "NOT KEPT"
+        click.echo(f"{limit['name']}: {limit['value']:g}, French limit {limit['limit']:g}: {kept}")
     columns = ("traffic", "lighting_class", "level_pct", "terms")
     print_table(columns, [[row[column] for column in columns] for row in found["classes"]])
 
@@ -197,8 +195,12 @@ def _row(item: Mapping[str, Any]) -> list[object]:
         settings["designed_class"],
         "/".join(row["lighting_class"] for row in classes),
         "/".join(f"{row['level_pct']:g}" for row in classes),
-        road["installed_lm_per_m2"],
+        ", ".join(_limit(one) for one in road["limits"]) or None,
     ]
+
+
+def _limit(one: Mapping[str, Any]) -> str:
+    return f"{one['name']} {one['value']:g} {'<=' if one['kept'] else 'OVER'} {one['limit']:g}"
 
 
 def _names(road: Mapping[str, Any]) -> tuple[str, str]:

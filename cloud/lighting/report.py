@@ -12,7 +12,6 @@ from cloud.lighting.energy import Meter
 from cloud.lighting.given import LightGiven, together
 from cloud.lighting.model import dark_hours
 from cloud.lighting.nights import evening_of, spans_of, verified_nights
-from cloud.lighting.segment import installed_density
 from cloud.lighting.store import GroupRecord
 from cloud.lighting.verification import (
     Saving,
@@ -53,8 +52,6 @@ class GroupReport:
     aeci_kwh_m2: float | None
     aeci_before_kwh_m2: float | None
     pdi_w_lx_m2: float | None
-    installed_lm_m2: float | None
-    limit_lm_m2: float | None
 
 
 async def group_report(
@@ -62,7 +59,6 @@ async def group_report(
 ) -> GroupReport:
     """The report of the last whole nights of a group."""
     found = await verified_nights(conn, record, last_nights=last_nights, now_us=now_us)
-    density = installed_density(record.segment) if record.segment else None
     year_dark_h = _year_dark_h(record, now_us)
     before = sum(one.kwh for night in found for one in night.against if one.baseline == "B0")
     return GroupReport(
@@ -88,8 +84,6 @@ async def group_report(
             record, found, dark_kwh=before, standby_kwh=0.0, year_dark_h=year_dark_h
         ),
         pdi_w_lx_m2=_pdi(record),
-        installed_lm_m2=density[0] if density else None,
-        limit_lm_m2=density[1] if density else None,
     )
 
 

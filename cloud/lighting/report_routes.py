@@ -16,6 +16,7 @@ from cloud.lighting import store
 from cloud.lighting.given import LightGiven
 from cloud.lighting.power import PowerCurve
 from cloud.lighting.report import GroupReport, evenings, group_report, totals
+from cloud.lighting.segment_routes import LimitForm, shown_limits
 from cloud.lighting.verification import DECLARED_SHARE, METER_SHARE, Saving
 
 router = APIRouter(tags=["lighting"])
@@ -97,8 +98,7 @@ class GroupReportForm(BaseModel):
     aeci_kwh_m2: float | None = Field(description="EN 13201-5, scaled to the year's dark hours")
     aeci_before_kwh_m2: float | None = Field(description="The same of the declared old park")
     pdi_w_lx_m2: float | None = Field(description="EN 13201-5, at the normal level")
-    installed_lm_m2: float | None
-    limit_lm_m2: float | None = Field(description="Arrêté of 27 December 2018")
+    limits: list[LimitForm] = Field(description="Installed, beside the French limits")
 
 
 class TotalForm(SavingForm):
@@ -180,8 +180,7 @@ def _group(one: GroupReport, eur: float | None, gco2: float | None) -> dict[str,
         "aeci_kwh_m2": _rounded(one.aeci_kwh_m2, 3),
         "aeci_before_kwh_m2": _rounded(one.aeci_before_kwh_m2, 3),
         "pdi_w_lx_m2": _rounded(one.pdi_w_lx_m2, 4),
-        "installed_lm_m2": _rounded(one.installed_lm_m2, 1),
-        "limit_lm_m2": one.limit_lm_m2,
+        "limits": shown_limits(one.record.segment) if one.record.segment else [],
     }
 
 

@@ -55,9 +55,12 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "depth_one": "{minutes} min d'une classe",
         "depth_more": "{minutes} min de {depth} classes",
         "never": "0 min",
-        "density": "Flux installé {density} lm/m² (limite {limit}, arrêté du 27 décembre 2018).",
-        "density_over": "Flux installé {density} lm/m² : au-dessus de la limite de {limit} "
-        "(arrêté du 27 décembre 2018, installations depuis 2020).",
+        "lm_per_m2": "Flux installé {value} lm/m²",
+        "cct_k": "Température de couleur {value} K",
+        "ulr_pct": "Lumière au-dessus de l'horizon {value} %",
+        "kept": "{what} (limite {limit}, arrêté du 27 décembre 2018).",
+        "broken": "{what} : limite de {limit} non respectée (arrêté du 27 décembre 2018, "
+        "installations depuis 2020).",
         "indicators": "AECI {aeci} kWh/(m²·an), ancien parc {before} ; PDI {pdi} W/(lx·m²) "
         "(EN 13201-5).",
         "B1": "LED, plein flux du coucher au lever",
@@ -113,9 +116,12 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "depth_one": "{minutes} min by one class",
         "depth_more": "{minutes} min by {depth} classes",
         "never": "0 min",
-        "density": "Installed flux {density} lm/m² (limit {limit}, arrêté of 27 December 2018).",
-        "density_over": "Installed flux {density} lm/m²: above the limit of {limit} (arrêté of "
-        "27 December 2018, what is installed from 2020 on).",
+        "lm_per_m2": "Installed flux {value} lm/m²",
+        "cct_k": "Colour temperature {value} K",
+        "ulr_pct": "Light above the horizon {value} %",
+        "kept": "{what} (limit {limit}, arrêté of 27 December 2018).",
+        "broken": "{what}: the limit of {limit} is not kept (arrêté of 27 December 2018, what is "
+        "installed from 2020 on).",
         "indicators": "AECI {aeci} kWh/(m² a), old park {before}; PDI {pdi} W/(lx m²) "
         "(EN 13201-5).",
         "B1": "LED, full output from dusk to dawn",

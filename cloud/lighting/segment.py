@@ -99,8 +99,9 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What is known of a group's road. `designed_class` is given by its lamps at full output.
 
     `conflict_of`: the group along whose road this conflict area lies; its class then never falls
-    below the equivalent of that road's. `ramp_s`: seconds that a lowering takes. `flux_lm` and
-    `area_m2`: installed, for the French limits.
+    below the equivalent of that road's. `ramp_s`: seconds that a lowering takes. `flux_lm`,
+    `area_m2`, `cct_k` (colour temperature) and `ulr_pct` (light above the horizon), as installed,
+    for the French limits.
     """
 
     norm: str
@@ -118,6 +119,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     flux_lm: Positive | None = None
     area_m2: Positive | None = None
     cct_k: Positive | None = None
+    ulr_pct: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
     built_up: bool = True
     existing_practice: Practice | None = None
     weather: Weather | None = None
@@ -227,6 +229,33 @@ def installed_density(segment: Segment) -> tuple[float, float] | None:
     if segment.flux_lm is None or segment.area_m2 is None:
         return None
     return segment.flux_lm / segment.area_m2, 35.0 if segment.built_up else 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What is installed beside what the French order allows; `strict`: it must stay below."""
+
+    name: str
+    value: float
+    limit: float
+    strict: bool
+
+    @property
+    def kept(self) -> bool:
+        return self.value < self.limit if self.strict else self.value <= self.limit
+
+
+def french_limits(segment: Segment) -> list[Limit]:
+    """Arrêté of 27 December 2018, article 3, for what is installed from 2020 on: flux density,
+    colour temperature at most 3000 K, less than 4 % of the light above the horizon as installed.
+    Only what is known of the road."""
+    density = installed_density(segment)
+    found = [] if density is None else [Limit("lm_per_m2", *density, strict=True)]
+    if segment.cct_k is not None:
+        found.append(Limit("cct_k", segment.cct_k, 3_000.0, strict=False))
+    if segment.ulr_pct is not None:
+        found.append(Limit("ulr_pct", segment.ulr_pct, 4.0, strict=True))
+    return found
 
 
 def as_settings(segment: Segment) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ Every change is audited and reaches the gateways with the next plan.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, Field
@@ -23,7 +23,7 @@ from cloud.lighting.segment import (
     Segment,
     as_settings,
     cleaning_due,
-    installed_density,
+    french_limits,
     light_left,
     maintenance_factor,
     parse,
@@ -69,6 +69,15 @@ class ClassForm(BaseModel):
     level_pct: float
 
 
+class LimitForm(BaseModel):
+    """What is installed beside what the French order of 27 December 2018 allows."""
+
+    name: Literal["lm_per_m2", "cct_k", "ulr_pct"]
+    value: float
+    limit: float
+    kept: bool
+
+
 class SegmentForm(BaseModel):
     """What is known of the road, and what follows from it."""
 
@@ -79,8 +88,7 @@ class SegmentForm(BaseModel):
     maintenance_factor: float = Field(description="Share of the light left at the design's end")
     light_left: float = Field(description="Share of the light of new, clean lamps left today")
     cleaning_due_on: date | None
-    installed_lm_per_m2: float | None
-    limit_lm_per_m2: float | None = Field(description="Arrêté of 27 December 2018")
+    limits: list[LimitForm] = Field(description="Of what is known of the installation")
 
 
 class RoadForm(BaseModel):
@@ -160,7 +168,6 @@ def _road(record: GroupRecord, on: date) -> dict[str, Any]:
 
 
 def _segment(record: GroupRecord, segment: Segment, on: date) -> dict[str, Any]:
-    density = installed_density(segment)
     norm = record.norm
     return {
         "settings": dict(as_settings(segment)),
@@ -178,6 +185,13 @@ def _segment(record: GroupRecord, segment: Segment, on: date) -> dict[str, Any]:
         "maintenance_factor": round(maintenance_factor(segment, on=on), 3),
         "light_left": round(light_left(segment, on=on), 3),
         "cleaning_due_on": cleaning_due(segment),
-        "installed_lm_per_m2": None if density is None else round(density[0], 2),
-        "limit_lm_per_m2": None if density is None else density[1],
+        "limits": shown_limits(segment),
     }
+
+
+def shown_limits(segment: Segment) -> list[dict[str, Any]]:
+    """The French limits as they are told."""
+    return [
+        {"name": one.name, "value": round(one.value, 2), "limit": one.limit, "kept": one.kept}
+        for one in french_limits(segment)
+    ]

@@ -164,7 +164,7 @@ def test_roads_are_described_by_a_file_shown_edited_and_forgotten(
     assert first.output == "+ alzette.rue-centre\ndescribed: 1, unchanged: 0\n"
     assert second.output == third.output == "described: 0, unchanged: 1\n"
     assert exported.exit_code == 0, exported.output
-    for word in ("relevé 2026-17", "20 lm/m2", "French limit 35", "bought copy", "83.4"):
+    for word in ("relevé 2026-17", "lm_per_m2: 20, French limit 35: kept", "bought copy", "83.4"):
         assert word in shown.output
     assert edited.output == "rue-centre: M2 100 %, M3 100 %, M4 75 %\n"
     assert same.output == "nothing changed\n"

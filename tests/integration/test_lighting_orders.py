@@ -50,7 +50,8 @@ async def test_a_described_road_shows_its_classes_and_what_is_to_be_checked(
     shown = (await lighter.get(f"{GROUP}/segment")).json()
     assert (missing.status_code, put.status_code) == (404, 200)
     assert [c["lighting_class"] for c in shown["classes"]] == ["M3", "M4", "M5"]
-    assert (shown["installed_lm_per_m2"], shown["limit_lm_per_m2"]) == (20.0, 35.0)
+    (limit,) = shown["limits"]
+    assert (limit["value"], limit["limit"], limit["kept"]) == (20.0, 35.0, True)
     assert "weights.M" in shown["to_check"]
 
 

@@ -143,7 +143,8 @@ async def test_a_road_of_known_size_has_its_indicators_before_and_after(filled: 
     saved = 1 - centre["aeci_kwh_m2"] / centre["aeci_before_kwh_m2"]
     assert saved == pytest.approx(b0["saving_pct"] / 100, abs=0.02)
     assert centre["pdi_w_lx_m2"] == pytest.approx(4 * 45 / (1.0 / 0.07 * 2000), abs=1e-4)
-    assert (centre["installed_lm_m2"], centre["limit_lm_m2"]) == (40.0, 35.0)
+    (limit,) = centre["limits"]
+    assert limit == {"name": "lm_per_m2", "value": 40.0, "limit": 35.0, "kept": False}
 
 
 async def test_nights_that_were_verified_outlive_their_readings(filled: str) -> None:

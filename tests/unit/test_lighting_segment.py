@@ -12,6 +12,7 @@ from cloud.lighting.norm import NormError, Volume, for_country, load, norm_keys,
 from cloud.lighting.segment import (
     OverLighting,
     cleaning_due,
+    french_limits,
     installed_density,
     light_left,
     maintenance_factor,
@@ -162,6 +163,20 @@ def test_installed_flux_stands_beside_the_french_limit() -> None:
     assert installed_density(parse(SEGMENT)) is None
     assert installed_density(parse({**SEGMENT, **sizes})) == (20.0, 35.0)
     assert installed_density(parse({**SEGMENT, **sizes, "built_up": False})) == (20.0, 25.0)
+
+
+def test_what_is_known_of_an_installation_stands_beside_the_french_order() -> None:
+    bad = {"flux_lm": 70_000.0, "area_m2": 2_000.0, "cct_k": 4_000, "ulr_pct": 4.0}
+    good = {"flux_lm": 69_000.0, "area_m2": 2_000.0, "cct_k": 3_000, "ulr_pct": 0.9}
+    assert french_limits(parse(SEGMENT)) == []
+    assert [one.kept for one in french_limits(parse({**SEGMENT, **bad}))] == [False] * 3
+    found = french_limits(parse({**SEGMENT, **good}))
+    assert [(one.name, one.limit) for one in found] == [
+        ("lm_per_m2", 35.0),
+        ("cct_k", 3_000.0),
+        ("ulr_pct", 4.0),
+    ]
+    assert all(one.kept for one in found)
 
 
 def test_a_power_curve_is_learned_with_its_interval_in_spite_of_dead_lamps() -> None:

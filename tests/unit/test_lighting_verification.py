@@ -264,8 +264,10 @@ def report(installed: float = 20.0) -> dict[str, object]:
         "aeci_kwh_m2": 1.1,
         "aeci_before_kwh_m2": 3.7,
         "pdi_w_lx_m2": 0.02,
-        "installed_lm_m2": installed,
-        "limit_lm_m2": 35.0,
+        "limits": [
+            {"name": "lm_per_m2", "value": installed, "limit": 35.0, "kept": installed < 35},
+            {"name": "cct_k", "value": 3000.0, "limit": 3000.0, "kept": True},
+        ],
     }
     total = {**figure, "groups": 1}
     return {
@@ -287,7 +289,8 @@ def test_the_page_names_the_baseline_beside_every_figure() -> None:
         "8\u202f000,0",
         "68,5 à 71,5 %",
         "éteint par décision 21,0 h",
-        "(limite 35, arrêté du 27 décembre 2018)",
+        "Flux installé 20,0 lm/m² (limite 35, arrêté du 27 décembre 2018).",
+        "Température de couleur 3\u202f000 K (limite 3\u202f000, ",
         "AECI 1,10 kWh/(m²·an), ancien parc 3,70",
         "veille de jour 0,3 kWh",
         "Les parts se multiplient",
@@ -300,7 +303,7 @@ def test_the_page_is_in_english_too_and_says_what_is_above_the_limit() -> None:
     text = page(report(installed=40.0), "en")
     assert "LED, full output from dusk to dawn" in text
     assert "15 min by one class, 30 min by 2 classes" in text
-    assert "above the limit of 35" in text
+    assert "Installed flux 40.0 lm/m²: the limit of 35 is not kept" in text
     assert "Économie" not in text
 
 
