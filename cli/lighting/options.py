@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cli.api_options import api_options
+
+if TYPE_CHECKING:
+    from cloud.registry.client import RegistryClient
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -31,3 +35,16 @@ def reaching(command: _F) -> Callable[..., Any]:
         return command(session=Session(api_url, api_key_file), **given)
 
     return run
+
+
+def named(client: RegistryClient, name: str) -> list[str]:
+    """The groups that `name` stands for: itself, or with a `*` in it all that it matches, as
+    `pays-haut.*`."""
+    if "*" not in name:
+        return [name]
+    pattern = name if "." in name else f"*.{name}"
+    full = [f"{one['territory']}.{one['id']}" for one in client.read("/lighting/groups")["items"]]
+    found = [one for one in full if fnmatchcase(one, pattern)]
+    if not found:
+        raise Failure(f"no lighting group is called {name}; there are {', '.join(full) or 'none'}")
+    return found

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from cli.lighting.options import as_json, reaching
+from cli.lighting.options import as_json, named, reaching
 from cli.provision.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -47,20 +47,25 @@ def add(
     priority: int,
     as_json: bool,
 ) -> None:
-    """Have GROUP shine at a level from now on, for some hours.
+    """Have GROUP shine at a level for some hours; with a * in it all groups that it matches.
 
     \b
-    Example:
+    Examples:
       eclor lighting override add rue-haute --level 100 --hours 3 --reason "Feu d'artifice"
+      eclor lighting override add 'pays-haut.*' --level 100 --hours 1 --reason secours --priority 9
     """
     until = datetime.now(UTC) + timedelta(hours=hours)
     order = {"level_pct": level_pct, "until": until.isoformat(), "priority": priority}
     with session.client() as client:
-        made = client.post(_path(group), {**order, "reason": reason})
+        made = [
+            (name, client.post(_path(name), {**order, "reason": reason}))
+            for name in named(client, group)
+        ]
     if as_json:
-        print_json(made)
-    else:
-        click.echo(f"override {made['id']} of {group}: {level_pct:g} % until {made['until']}")
+        print_json([{"group": name, **one} for name, one in made])
+        return
+    for name, one in made:
+        click.echo(f"override {one['id']} of {name}: {level_pct:g} % until {one['until']}")
 
 
 @override.command("list")
@@ -75,11 +80,16 @@ def list_(*, session: Session, group: str, as_json: bool) -> None:
       eclor lighting override list rue-haute
     """
     with session.client() as client:
-        items = client.read(_path(group))["items"]
+        items = [
+            {"group": name, **item}
+            for name in named(client, group)
+            for item in client.read(_path(name))["items"]
+        ]
     if as_json:
         print_json(items)
         return
-    columns = ("id", "start", "until", "level_pct", "priority", "reason", "created_by", "active")
+    columns = ["group", "id", "start", "until", "level_pct", "priority", "reason", "created_by"]
+    columns += ["ended_by", "active"]
     print_table(columns, [[item[column] for column in columns] for item in items])
 
 

@@ -9,11 +9,12 @@ from urllib.parse import quote
 
 import click
 
-from cli.lighting.options import as_json, reaching
+from cli.lighting.options import as_json, named, reaching
 from cli.provision.output import print_json, print_table
 
 if TYPE_CHECKING:
     from cli.provision.session import Session
+    from cloud.registry.client import RegistryClient
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DATE = click.DateTime(["%Y-%m-%d"])
@@ -86,11 +87,11 @@ def add(
     reference: str,
     as_json: bool,
 ) -> None:
-    """Keep a decision for GROUP.
+    """Keep a decision for GROUP; with a * in it for all groups that it matches.
 
     \b
     Examples:
-      eclor lighting rule add rue-haute extinction --from 23:30 --to 05:00 --days sun-thu
+      eclor lighting rule add 'pays-haut.*' extinction --from 23:30 --to 05:00 --days sun-thu
         --first-day 2026-01-01 --decided-by "Conseil municipal" --decided-on 2025-12-15
         --reference "Arrêté municipal 2025-118"
       eclor lighting rule add rue-haute event --from 18:00 --to 02:00 --first-day 2026-07-13
@@ -108,11 +109,12 @@ def add(
         "reference": reference,
     }
     with session.client() as client:
-        made = client.post(_path(group), decision)
+        made = [(name, client.post(_path(name), decision)) for name in named(client, group)]
     if as_json:
-        print_json(made)
-    else:
-        click.echo(f"rule {made['id']} of {group}: {kind} {_hours(made)}, {reference}")
+        print_json([{"group": name, **rule} for name, rule in made])
+        return
+    for name, rule in made:
+        click.echo(f"rule {rule['id']} of {name}: {kind} {_hours(rule)}, {reference}")
 
 
 @rule.command("list")
@@ -121,36 +123,52 @@ def add(
 @click.option("--all", "every", is_flag=True, help="Also those that were ended.")
 @as_json
 def list_(*, session: Session, group: str, every: bool, as_json: bool) -> None:
-    """List the rules of GROUP, with who decided and when.
+    """List the rules of GROUP (a * in it: of all that it matches), with who decided and when.
 
     \b
     Example:
       eclor lighting rule list rue-haute --all
     """
+    query = f"?all={str(every).lower()}"
     with session.client() as client:
-        items = client.read(f"{_path(group)}?all={str(every).lower()}")["items"]
+        items = [
+            {"group": name, **item}
+            for name in named(client, group)
+            for item in client.read(_path(name) + query)["items"]
+        ]
     if as_json:
         print_json(items)
         return
-    columns = ["id", "kind", "hours", "days", "first_day", "last_day", "decided_by", "decided_on"]
-    columns += ["reference", "ended_at"] if every else ["reference"]
+    columns = ["group", "id", "kind", "hours", "days", "first_day", "last_day", "decided_by"]
+    columns += ["decided_on", "reference", *(["ended_at"] if every else [])]
     print_table(columns, [[_cell(item, column) for column in columns] for item in items])
 
 
 @rule.command()
 @reaching
 @click.argument("group")
-@click.argument("number", type=int)
-def end(*, session: Session, group: str, number: int) -> None:
-    """Take rule NUMBER of GROUP out of force; it is kept as evidence.
+@click.argument("number", type=int, required=False)
+@click.option("--reference", help="Every rule of this act, instead of a number.")
+def end(*, session: Session, group: str, number: int | None, reference: str | None) -> None:
+    """Take rule NUMBER of GROUP out of force, or all of an act; they are kept as evidence.
 
     \b
-    Example:
+    Examples:
       eclor lighting rule end rue-haute 3
+      eclor lighting rule end 'pays-haut.*' --reference "Arrêté municipal 2025-118"
     """
+    if (number is None) == (reference is None):
+        raise click.UsageError("give either the NUMBER of a rule or --reference")
     with session.client() as client:
-        client.delete(f"{_path(group)}/{number}")
-    click.echo(f"rule {number} of {group} is out of force")
+        for name in named(client, group):
+            for one in [number] if number is not None else _of_act(client, name, reference):
+                client.delete(f"{_path(name)}/{one}")
+                click.echo(f"rule {one} of {name} is out of force")
+
+
+def _of_act(client: RegistryClient, group: str, reference: str | None) -> list[int]:
+    items = client.read(_path(group))["items"]
+    return [item["id"] for item in items if item["reference"] == reference]
 
 
 def _cell(item: Mapping[str, Any], column: str) -> object:

@@ -68,7 +68,8 @@ def test_what_is_there_is_shown(environment: dict[str, str]) -> None:
 def test_an_order_is_given_listed_and_ended(environment: dict[str, str]) -> None:
     order = ("--level", "100", "--hours", "2", "--reason", "essai")
     given = run(environment, "override", "add", "rue-centre", *order, "--json")
-    number = str(json.loads(given.output)["id"])
+    (order_given,) = json.loads(given.output)
+    number = str(order_given["id"])
     listed = run(environment, "override", "list", "rue-centre")
     ended = run(environment, "override", "end", "rue-centre", number)
     again = run(environment, "override", "end", "rue-centre", number)
@@ -108,7 +109,7 @@ def test_a_decision_of_the_council_is_kept_and_stays_as_evidence(
     environment: dict[str, str],
 ) -> None:
     made = run(environment, "rule", "add", "rue-centre", "extinction", *DECISION, "--json")
-    rule = json.loads(made.output)
+    (rule,) = json.loads(made.output)
     listed = run(environment, "rule", "list", "rue-centre")
     ended = run(environment, "rule", "end", "rue-centre", str(rule["id"]))
     now = json.loads(run(environment, "rule", "list", "rue-centre", "--json").output)
@@ -120,6 +121,28 @@ def test_a_decision_of_the_council_is_kept_and_stays_as_evidence(
     assert now == []
     assert kept["ended_at"] is not None
     assert kept["reference"] == "Arrêté municipal 2025-118"
+
+
+def test_what_concerns_the_whole_town_is_decided_and_ended_at_once(
+    environment: dict[str, str],
+) -> None:
+    made = run(environment, "rule", "add", "alzette.*", "extinction", *DECISION)
+    words = ("--level", "100", "--hours", "1", "--reason", "secours")
+    ordered = run(environment, "override", "add", "*", *words)
+    listed = json.loads(run(environment, "rule", "list", "rue-*", "--json").output)
+    overrides = json.loads(run(environment, "override", "list", "*", "--json").output)
+    repealed = ("--reference", "Arrêté municipal 2025-118")
+    ended = run(environment, "rule", "end", "alzette.*", *repealed)
+    both = run(environment, "rule", "end", "alzette.*")
+    nobody = run(environment, "rule", "list", "val.*")
+    assert made.output.count("extinction 23:30-05:00") == 2
+    assert ordered.output.count("100 % until") == 2
+    everywhere = ["alzette.rue-centre", "alzette.rue-gare"]
+    assert [one["group"] for one in listed] == [one["group"] for one in overrides] == everywhere
+    assert ended.output.count("is out of force") == 2
+    assert json.loads(run(environment, "rule", "list", "*", "--json").output) == []
+    assert (both.exit_code, "either the NUMBER" in both.output) == (2, True)
+    assert (nobody.exit_code, "there are alzette.rue-centre" in nobody.output) == (1, True)
 
 
 ROADS = """
