@@ -37,7 +37,9 @@ def groups(*, session: Session, as_json: bool) -> None:
 @click.argument("group")
 @as_json
 def plan(*, session: Session, group: str, as_json: bool) -> None:
-    """Show the plan last issued for GROUP, and whether its gateway holds it.
+    """Show the plan of GROUP, change by change.
+
+    It is the one last issued; held_at says whether the gateway has it.
 
     \b
     Example:
@@ -56,9 +58,10 @@ def plan(*, session: Session, group: str, as_json: bool) -> None:
 @click.argument("group")
 @as_json
 def programs(*, session: Session, group: str, as_json: bool) -> None:
-    """Show the plan of GROUP night by night: programs by the calendar, and orders by hand.
+    """Show the plan of GROUP, night by night.
 
-    --json prints it in the words of TALQ 2.7: calendar, control programs, override commands.
+    With orders by hand, and what holds now and why. --json prints it in the words of TALQ 2.7:
+    calendar, control programs, override commands.
 
     \b
     Example:

@@ -19,7 +19,10 @@ _MAX_H = 7 * 24
 
 @click.group()
 def override() -> None:
-    """Order a level for a time; the plan holds again when it ends, within seven days."""
+    """Order a level for a time, which always ends.
+
+    The plan holds again when it does, within seven days.
+    """
 
 
 @override.command()

@@ -40,7 +40,9 @@ def report(
     lang: str,
     as_json: bool,
 ) -> None:
-    """What was saved over the last whole nights, beside the name of every baseline.
+    """Say what was saved, beside the name of every baseline.
+
+    Over the last whole nights, with 90 % intervals and the light that the roads were given.
 
     \b
     Examples:

@@ -22,7 +22,9 @@ Settings = dict[str, Any]
 
 @click.group()
 def segment() -> None:
-    """Describe roads: class parameters, designed class, ageing, over-lighting, sizes.
+    """Describe roads, and see the classes that follow.
+
+    What is known of a road: class parameters, designed class, ageing, over-lighting, sizes.
 
     The lighting class at high, moderate and low traffic, and the level of each, follow from it.
     """
@@ -32,7 +34,9 @@ def segment() -> None:
 @reaching
 @as_json
 def list_(*, session: Session, as_json: bool) -> None:
-    """List the roads of all groups: classes and levels at high, moderate and low traffic.
+    """List the roads of all groups.
+
+    Classes and levels are those of high, moderate and low traffic, today.
 
     \b
     Example:
@@ -51,7 +55,7 @@ def list_(*, session: Session, as_json: bool) -> None:
 @click.argument("group")
 @as_json
 def show(*, session: Session, group: str, as_json: bool) -> None:
-    """Show the road of GROUP: what was said of it, and the classes that follow today.
+    """Show the road of GROUP, and its classes today.
 
     \b
     Example:
@@ -81,10 +85,11 @@ def show(*, session: Session, group: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--dry-run", is_flag=True, help="Check and say what would change; change nothing.")
 def import_file(*, session: Session, file: Path, dry_run: bool) -> None:
-    """Describe the roads in FILE (TOML): every fault is told before anything is sent.
+    """Describe the roads in FILE (TOML).
 
-    A file has one [[segments]] a road, with `group` and what is known. Importing a file again
-    changes nothing; what is not in the file stays as it is.
+    Every fault is told before anything is sent. A file has one [[segments]] a road, with `group`
+    and what is known. Importing a file again changes nothing; what is not in the file stays as it
+    is.
 
     \b
     Example:
@@ -141,7 +146,9 @@ def export(*, session: Session, output: Path | None) -> None:
 )
 @click.option("--unset", metavar="KEY", multiple=True, help="Forget a key; repeatable.")
 def edit(*, session: Session, group: str, given: Sequence[str], unset: Sequence[str]) -> None:
-    """Change what is known of the road of GROUP; without options in your editor.
+    """Change what is known of a road.
+
+    Without options in your editor.
 
     \b
     Examples:

@@ -43,7 +43,7 @@ class Weekdays(click.ParamType[list[int]]):
 
 @click.group()
 def rule() -> None:
-    """Keep what the council decides: extinction, exceptions from it, events.
+    """Keep what the council decides.
 
     extinction: lamps are off between two times of the clock. exception: no extinction in this time.
     event: the normal class all the time, and no extinction. Events win over exceptions, exceptions
@@ -55,21 +55,28 @@ def rule() -> None:
 @reaching
 @click.argument("group")
 @click.argument("kind", type=click.Choice(["extinction", "exception", "event"]))
-@click.option("--from", "start", type=_TIME, required=True, help="Time of the clock, as 23:30.")
+@click.option(
+    "--from", "start", type=_TIME, required=True, metavar="HH:MM", help="Time of the clock."
+)
 @click.option(
     "--to",
     "end",
     type=_TIME,
     required=True,
+    metavar="HH:MM",
     help="Time of the clock; if not later, the next day's.",
 )
 @click.option(
     "--days", type=Weekdays(), default=None, help="Evenings it holds on, as mon-thu,sun; all."
 )
-@click.option("--first-day", type=_DATE, required=True, help="First evening, as 2026-01-01.")
-@click.option("--last-day", type=_DATE, help="Last evening; without it the rule has no end.")
+@click.option(
+    "--first-day", type=_DATE, required=True, metavar="DATE", help="First evening, as 2026-01-01."
+)
+@click.option(
+    "--last-day", type=_DATE, metavar="DATE", help="Last evening; without it the rule has no end."
+)
 @click.option("--decided-by", required=True, help="Who decided.")
-@click.option("--decided-on", type=_DATE, required=True, help="When.")
+@click.option("--decided-on", type=_DATE, required=True, metavar="DATE", help="When.")
 @click.option("--reference", required=True, help="By which act, as its number.")
 @as_json
 def add(
