@@ -115,13 +115,14 @@ def _write_report(file: Path | None, outcome: "Outcome") -> None:
         raise click.ClickException(f"--report {file}: {exc.strerror}") from exc
 
 
+_SAVED = ("baseline", "name", "saving_pct", "low_pct", "high_pct")
+
+
 def _figures(outcome: "Outcome") -> dict[str, object]:
     totals = outcome.savings["totals"] if outcome.savings else []
     return {
         **outcome.ledger.figures(),
         "live_after_s": outcome.live_after_s,
         "broker": outcome.broker,
-        "savings": [
-            {key: total[key] for key in ("baseline", "name", "saving_pct")} for total in totals
-        ],
+        "savings": [{key: total[key] for key in _SAVED} for total in totals],
     }

@@ -62,7 +62,9 @@ def savings(console: Console, report: Mapping[str, Any] | None) -> None:
     """What lighting saved, each figure beside its baseline."""
     for total in report["totals"] if report else ():
         name = f"{total['baseline']} {total['name']}"
-        console.print(f"lighting: {total['saving_pct']} % saved against {name}", highlight=False)
+        interval = f"({total['low_pct']} to {total['high_pct']})"
+        saved = f"lighting: {total['saving_pct']} % {interval} saved against {name}"
+        console.print(saved, highlight=False)
 
 
 def _waits(view: View) -> Table:

@@ -190,6 +190,7 @@ def test_the_past_nights_are_reported_against_named_baselines(place: Path) -> No
     assert process.returncode == 0, err
     saved = {one["baseline"]: one for one in json.loads(out)["savings"]}
     assert saved["B0"]["saving_pct"] >= 70
+    assert saved["B0"]["low_pct"] < saved["B0"]["saving_pct"] < saved["B0"]["high_pct"]
     assert saved["B0"]["name"] == "SHP 150 W + ballast"
     assert 0 < saved["B1"]["saving_pct"] < saved["B0"]["saving_pct"]
     text = page.read_text(encoding="utf-8")
