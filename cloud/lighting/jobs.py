@@ -16,7 +16,6 @@ PUBLISH_EVERY_S = 15.0
 DECIDE_EVERY_S = 300.0
 LIVE_EVERY_S = 60.0
 FAULTS_EVERY_S = 900.0
-VERIFY_EVERY_S = 6 * 3600.0
 CHANGES_EVERY_S = 10.0
 CHANGES_OVERLAP_US = 60 * US_PER_S
 """A change is looked for that much further back: its transaction may have ended later than it
@@ -96,7 +95,7 @@ def jobs(
         Job("lighting-decide", DECIDE_EVERY_S, decide, timeout_s=1_800.0),
         Job("lighting-live", LIVE_EVERY_S, raise_live),
         Job("lighting-faults", FAULTS_EVERY_S, watch),
-        Job("lighting-verify", VERIFY_EVERY_S, verify, timeout_s=1_800.0),
+        Job("lighting-verify", DAY_S, verify, timeout_s=1_800.0),
         Job("lighting-curves", DAY_S, learn_curves),
         Job("lighting-changes", min(CHANGES_EVERY_S, plan_interval_s), plan_changes),
         Job("lighting-publish", min(PUBLISH_EVERY_S, plan_interval_s), publish),

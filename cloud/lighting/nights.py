@@ -1,6 +1,6 @@
 """Nights verified: gathered from the database, one value a night and group, and kept.
 
-A job verifies the last nights of every group anew some times a day, since batches come late. What
+A job verifies the last nights of every group anew each day, since batches come late. What
 it keeps outlives the readings, so that a year can be reported.
 """
 
