@@ -65,8 +65,8 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "extinction": "De {begin} à {end}, éteint par décision : {reference}.",
         "event": "De {begin} à {end}, {level} %, éclairage normal{light} : {reference}.",
         "class": "De {begin} à {end}, {level} %{light}, d'après {source}{bound}.",
-        "optimiser": "De {begin} à {end}, {level} %{light} : baisser moins d'une demi-heure ou "
-        "changer plus souvent ne vaut pas le gain ; d'après {source}{bound}.",
+        "optimiser": "De {begin} à {end}, {level} %{light} : le trafic permettrait moins, mais pas "
+        "pour une baisse aussi courte ou un changement de plus ; d'après {source}{bound}.",
         "light": " (classe {name})",
         "bound": " (au plus {vehicles} véhicules par heure)",
     },
@@ -75,8 +75,8 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "extinction": "From {begin} to {end}, off by decision: {reference}.",
         "event": "From {begin} to {end}, {level} %, normal light{light}: {reference}.",
         "class": "From {begin} to {end}, {level} %{light}, by {source}{bound}.",
-        "optimiser": "From {begin} to {end}, {level} %{light}: a dip of less than half an hour or "
-        "one more change is not worth its saving; by {source}{bound}.",
+        "optimiser": "From {begin} to {end}, {level} %{light}: the traffic would allow less, but "
+        "not for so short a dip or one more change; by {source}{bound}.",
         "light": " (class {name})",
         "bound": " (at most {vehicles} vehicles an hour)",
     },
@@ -85,8 +85,8 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "extinction": "Von {begin} bis {end} aus auf Beschluss: {reference}.",
         "event": "Von {begin} bis {end} {level} %, normales Licht{light}: {reference}.",
         "class": "Von {begin} bis {end} {level} %{light}; maßgebend: {source}{bound}.",
-        "optimiser": "Von {begin} bis {end} {level} %{light}: eine Absenkung unter einer halben "
-        "Stunde oder ein Wechsel mehr lohnt nicht; maßgebend: {source}{bound}.",
+        "optimiser": "Von {begin} bis {end} {level} %{light}: der Verkehr erlaubte weniger, aber "
+        "nicht für eine so kurze Absenkung oder einen Wechsel mehr; maßgebend: {source}{bound}.",
         "light": " (Klasse {name})",
         "bound": " (höchstens {vehicles} Fahrzeuge je Stunde)",
     },
