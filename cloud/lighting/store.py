@@ -305,12 +305,15 @@ async def put_night(
 async def nights(
     conn: AsyncConnection, group_id: int, *, since: date, until: date
 ) -> dict[date, VerifiedNight]:
-    """The nights that are kept of a group, by their evening; both ends included."""
-    values = {"group_id": group_id, "since": since, "until": until}
-    rows = await _rows(conn, "nights", values)
-    return {
-        row["evening"]: msgspec.convert(row["night"], VerifiedNight, str_keys=True) for row in rows
-    }
+    """The nights that are kept of a group, by their evening; both ends included. One that cannot be
+    read is logged and is none."""
+    found: dict[date, VerifiedNight] = {}
+    for row in await _rows(conn, "nights", {"group_id": group_id, "since": since, "until": until}):
+        try:
+            found[row["evening"]] = msgspec.convert(row["night"], VerifiedNight, str_keys=True)
+        except msgspec.ValidationError as exc:
+            log.warning("night_unreadable group=%d night=%s: %s", group_id, row["evening"], exc)
+    return found
 
 
 async def drop_old_nights(conn: AsyncConnection, before: date) -> int:

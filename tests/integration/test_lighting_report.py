@@ -160,6 +160,9 @@ async def test_nights_that_were_verified_outlive_their_readings(filled: str) -> 
         assert kept.savings == fresh.savings
         assert kept.light == fresh.light
         assert (kept.nights, kept.nights_left_out) == (NIGHTS, 100)
+        await conn.execute("update lighting_night set night = '{}' where evening = '2026-11-19'")
+        damaged = await group_report(conn, record, last_nights=100 + NIGHTS, now_us=later)
+        assert damaged.nights == NIGHTS - 1
         assert await store.drop_old_nights(conn, date(2026, 11, 19)) == 4
         assert await service.drop_old_plans(conn, TimeUs(NOW_US + 4_000 * 86_400 * US_PER_S)) == 2
 
