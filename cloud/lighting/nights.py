@@ -16,7 +16,7 @@ from cloud.lighting import orders, store
 from cloud.lighting.energy import CounterSpan, Meter
 from cloud.lighting.given import light_given, needed
 from cloud.lighting.model import Group, classes_lower, dark_intervals, last_noon, nights
-from cloud.lighting.rules import Rule, ruling
+from cloud.lighting.rules import Rule, ruling, without
 from cloud.lighting.store import GroupRecord
 from cloud.lighting.traffic import HISTORY_DAYS, HOUR_US, TrafficBounds, bounds, without_counter
 from cloud.lighting.verification import (
@@ -32,7 +32,7 @@ from cloud.lighting.verification import (
     power_error,
     practice_level,
 )
-from protocols.time import TimeUs, from_datetime, to_datetime
+from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 
 MIN_COVERAGE = 0.9
 """A night metered for less of its dark time than this is left out, and counted as left out."""
@@ -47,15 +47,19 @@ LAMP_SAMPLE = 8
 
 FULL_PCT = 100.0
 
+DUSK_MARGIN_US = 900 * US_PER_S
+"""By day is so long before dusk and after dawn: a reading whose window reaches into the dark must
+not make a lamp's light of standby."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """What the meters say of one night: energy from noon to noon and in the dark, the dark time
+    """What the meters say of one night: energy from noon to noon and of it by day, the dark time
     that they cover, and the lamp-hours that lamps were dead."""
 
     evening: date
     energy_wh: float
-    dark_wh: float
+    standby_wh: float
     lit: tuple[Span, ...]
     dead_lamp_h: float
 
@@ -139,7 +143,7 @@ def judged(record: GroupRecord, night: Metered, known: Known, meter: Meter) -> V
         evening=night.evening,
         meter=meter,
         measured_kwh=night.energy_wh / 1000,
-        standby_kwh=max(night.energy_wh - night.dark_wh, 0.0) / 1000,
+        standby_kwh=min(night.standby_wh, night.energy_wh) / 1000,
         dark_h=hours(night.lit),
         dead_lamp_h=night.dead_lamp_h,
         against=tuple(against),
@@ -215,19 +219,36 @@ async def _metered(
     dark = [_dark(record, *span) for span in spans]
     envelopes = [_envelope(lit, begin) for lit, (begin, _) in zip(dark, spans, strict=True)]
     found = await store.counter_spans(conn, meter, devices, whole)
-    by_night = await store.counter_spans(conn, meter, devices, envelopes)
     dead = await store.dead_hours(conn, record.lamp_ids, envelopes)
+    days = [by_day(span, lit) for span, lit in zip(spans, dark, strict=True)]
+    parts = [(to_datetime(begin), to_datetime(end)) for day in days for begin, end in day]
+    told = iter(await store.counter_spans(conn, meter, devices, parts))
     metered = []
-    for span, needed_dark, counters, in_dark, dead_h in zip(
-        spans, dark, found, by_night, dead, strict=True
+    for span, needed_dark, counters, dead_h, day in zip(
+        spans, dark, found, dead, days, strict=True
     ):
+        standby_wh = sum(over_part_wh(part, next(told)) for part in day)
         lit = _covered(record, counters, len(devices))
         if not counters or hours(lit) < MIN_COVERAGE * hours(needed_dark):
             continue
-        energy_wh, dark_wh = (sum(c.energy_wh for c in told) for told in (counters, in_dark))
+        energy_wh = sum(counter.energy_wh for counter in counters)
         evening = evening_of(record, span[0])
-        metered.append(Metered(evening, energy_wh, dark_wh, tuple(lit), dead_h))
+        metered.append(Metered(evening, energy_wh, standby_wh, tuple(lit), dead_h))
     return metered
+
+
+def by_day(span: Span, dark: Sequence[Span]) -> list[Span]:
+    """The light of a night's noon to noon, well away from dusk and dawn."""
+    cuts = [(begin - DUSK_MARGIN_US, end + DUSK_MARGIN_US) for begin, end in dark]
+    return [(TimeUs(begin), TimeUs(end)) for begin, end in without(span, cuts)]
+
+
+def over_part_wh(part: Span, counters: Sequence[CounterSpan]) -> float:
+    """Energy of a part of the day, the margins beside it included, from the mean power between the
+    first and the last reading of each counter in it; 0 where there are not two."""
+    part_h = (part[1] - part[0] + DUSK_MARGIN_US) / HOUR_US
+    covered = [((c.last_us - c.first_us) / HOUR_US, c.energy_wh) for c in counters]
+    return sum(energy_wh / covered_h * part_h for covered_h, energy_wh in covered if covered_h)
 
 
 async def _known(

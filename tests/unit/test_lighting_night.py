@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from cloud.lighting.energy import Baseline, Meter
+from cloud.lighting.energy import Baseline, CounterSpan, Meter
 from cloud.lighting.model import Group, Place
-from cloud.lighting.nights import Known, Metered, judged
+from cloud.lighting.nights import Known, Metered, by_day, judged, over_part_wh
 from cloud.lighting.power import CurveSource, PowerCurve
 from cloud.lighting.rules import Rule, RuleKind
 from cloud.lighting.segment import parse
@@ -57,7 +57,7 @@ RECORD = GroupRecord(
     feeder_ids=(3,),
 )
 PRACTICE = {"name": "50 % de 22 h à 5 h", "from_hour": 22, "until_hour": 5, "level_pct": 50.0}
-METERED = Metered(EVENING, 700.0, 690.0, ((DUSK, DAWN),), dead_lamp_h=0.0)
+METERED = Metered(EVENING, 700.0, 10.0, ((DUSK, DAWN),), dead_lamp_h=0.0)
 OFF = Rule(
     1,
     RuleKind.EXTINCTION,
@@ -138,6 +138,17 @@ def test_what_the_council_has_off_is_a_step_of_its_own_until_it_was_ended() -> N
     assert part.decided_kwh == pytest.approx(2 * (42.0 * 10 + 0.4 * 2) / 1000)
     assert (whole.light.extinguished_h, whole.light.off_h) == (4.0, 8.0)
     assert (part.light.extinguished_h, part.light.off_h) == (2.0, 10.0)
+
+
+def test_standby_is_read_well_away_from_dusk_and_dawn() -> None:
+    noon, next_noon = TimeUs(DUSK - 6 * HOUR_US), TimeUs(DAWN + 6 * HOUR_US)
+    parts = by_day((noon, next_noon), [(DUSK, DAWN)])
+    assert [end - begin for begin, end in parts] == [6 * HOUR_US - SLOT_US] * 2
+    before, _ = parts
+    counter = CounterSpan(TimeUs(noon + SLOT_US), TimeUs(noon + SLOT_US + 5 * HOUR_US), 100.0, 0)
+    assert over_part_wh(before, [counter, counter]) == pytest.approx(2 * 120.0)
+    assert over_part_wh(before, [replace(counter, last_us=counter.first_us)]) == 0.0
+    assert by_day((noon, next_noon), [(noon, next_noon)]) == []
 
 
 def test_a_night_is_kept_as_it_was() -> None:
