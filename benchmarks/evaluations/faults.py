@@ -10,14 +10,16 @@ that feeder.
 
 `recall.<kind>` and `false_per_1000_lamp_months.<kind>`: one row a kind. `roc_recall.<f>`,
 `roc_false_per_1000.<f>`, and the same with `.<kind>`: the points of the ROC, every threshold made
-f times as far from health and as patient.
+f times as far from health and as patient; `--picture` draws them, a panel a kind.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
-from benchmarks.harness import Option
+from benchmarks.harness import MeasurementError, Option
+from benchmarks.lighting_faults import picture as svg
 from benchmarks.lighting_faults.score import Tally
 from benchmarks.lighting_faults.world import month
 from cloud.lighting.faults import FaultKind, Thresholds, detect
@@ -26,18 +28,25 @@ PACKAGES = ("numpy",)
 OPTIONS = (
     Option("cabinets", int, "Cabinets of 40 lamps, a month each.", default=120),
     Option("seed", int, "First of the seeds, one a cabinet.", default=0),
+    Option("picture", Path, "Write the ROC of each kind to this SVG file.", default=None),
 )
 
 STRETCHES = (0.5, 0.75, 1.0, 1.5, 2.0)
 
 
-def measure(*, cabinets: int = 120, seed: int = 0) -> Mapping[str, float]:
+def measure(
+    *, cabinets: int = 120, seed: int = 0, picture: Path | None = None
+) -> Mapping[str, float]:
     """Figures of all kinds together and of each; see the module's docstring."""
+    if picture is not None and not picture.parent.is_dir():
+        raise MeasurementError(f"--picture {picture}: there is no folder {picture.parent}")
     tallies = {stretch: Tally() for stretch in STRETCHES}
     for number in range(cabinets):
         one = month(seed + number)
         for stretch, tally in tallies.items():
             tally.add(one, detect(one.seen, one.curve, stretched(stretch)))
+    if picture is not None:
+        svg.draw(picture, _curves(tallies))
     return {**_headline(tallies[1.0]), **_table(tallies[1.0]), **_roc(tallies)}
 
 
@@ -85,3 +94,15 @@ def _roc(tallies: Mapping[float, Tally]) -> Mapping[str, float]:
             rows[f"roc_recall.{stretch:g}.{kind}"] = tally.recall(kind)
             rows[f"roc_false_per_1000.{stretch:g}.{kind}"] = tally.false_per_1000(kind)
     return rows
+
+
+def _curves(tallies: Mapping[float, Tally]) -> Mapping[str, list[svg.Point]]:
+    """The kinds of which there were any, with their points."""
+    return {
+        kind.value.replace("_", " "): [
+            (factor, tally.false_per_1000(kind), tally.recall(kind))
+            for factor, tally in tallies.items()
+        ]
+        for kind in FaultKind
+        if tallies[1.0].there[kind]
+    }

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.evaluations.faults import measure
+from benchmarks.harness import MeasurementError
 from cloud.lighting.faults import (
     BREAKER_TRIPPED,
     DOOR_OPEN,
@@ -238,8 +240,15 @@ def test_a_sign_lasts_only_without_a_gap() -> None:
     assert lasting(sign, 3)[:, 0].tolist() == [False] * 5 + [True]
 
 
-def test_the_evaluation_finds_what_the_simulated_months_hold() -> None:
-    figures = measure(cabinets=4, seed=8)
+def test_the_evaluation_finds_what_the_simulated_months_hold(tmp_path: Path) -> None:
+    picture = tmp_path / "roc.svg"
+    figures = measure(cabinets=4, seed=8, picture=picture)
+    drawn = picture.read_text(encoding="utf-8")
+    assert "lamp out by feeder" in drawn
+    assert drawn.count("<polyline") == sum(figures[f"faults.{kind}"] > 0 for kind in FaultKind)
+    assert "x 1: recall 1.000, 0 false" in drawn
+    with pytest.raises(MeasurementError, match="there is no folder"):
+        measure(cabinets=1, picture=tmp_path / "nowhere" / "roc.svg")
     assert figures["faults"] >= 8
     assert figures["faults.lamp_out_by_feeder"] >= 1
     assert "roc_recall.0.5.lamp_out_by_feeder" in figures
