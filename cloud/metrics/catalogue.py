@@ -98,6 +98,9 @@ METRICS: Mapping[str, Declared] = MappingProxyType(
         "eclor_rollup_faulty_hours": Declared(
             "jobs", _G, "Hours that could not be summed up: tried again, given up", ("state",)
         ),
+        "eclor_compression_overdue_partitions": Declared(
+            "jobs", _G, "Partitions that should be compressed and are not"
+        ),
         "eclor_wait_estimate_age_seconds": Declared("jobs", _G, "Since the newest wait estimate"),
         "eclor_wait_facilities": Declared(
             "jobs", _G, "Facilities by the situation of their newest estimate", ("situation",)

@@ -39,6 +39,10 @@ from (values ('retried', false), ('given_up', true)) s(state, over)
 left join rollup_fault f on (f.retry_at is null) = s.over
 group by s.state;
 
+-- name: eclor_compression_overdue_partitions
+select count(p)::float8
+from raw_store left join lateral eclor_uncompressed(table_name, interval '2 days') p on true;
+
 -- name: eclor_wait_estimate_age_seconds
 select extract(epoch from now() - max(t))::float8 from wait_estimate;
 

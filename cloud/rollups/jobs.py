@@ -32,11 +32,13 @@ def jobs(settings: Settings, clock: Clock) -> list[Job]:
         )
 
     def forget(conn: psycopg.Connection, go_on: Callable[[], bool]) -> str:
-        compressed = set(retention.compress(conn, settings.retention).values())
         gone = retention.run(conn, settings.retention, clock.now_us())
+        # Before the policies are set: a new one is to have its time.
+        compressed = retention.compress_overdue(conn, go_on=go_on)
+        policies = set(retention.compress(conn, settings.retention).values())
         return (
             f"partitions:{gone.partitions} put_off:{gone.put_off} sums:{gone.sums}"
-            f" compression:{'+'.join(sorted(compressed))}"
+            f" compression:{'+'.join(sorted(policies))} compressed:{compressed}"
         )
 
     every_s = settings.jobs.rollup_interval_s

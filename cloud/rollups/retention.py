@@ -8,14 +8,16 @@
 Invariants (each has a test):
 - no partition goes while an hour in it waits to be summed up;
 - an hour whose raw rows are gone keeps its sums and is never summed up again;
-- a reader holds up a drop for `LOCK_TIMEOUT_MS` at most, and is not held up longer either.
+- a reader holds up a drop for `LOCK_TIMEOUT_MS` at most, and is not held up longer either;
+- what is old enough is compressed, whether or not TimescaleDB's own scheduler comes to it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import LockNotAvailable, UndefinedTable
 from psycopg.sql import SQL
 
 from cloud.rollups import service, store
@@ -33,6 +35,8 @@ LOCK_TIMEOUT_MS = 500
 _LOCK_TIMEOUT = SQL("set local lock_timeout = {}").format(LOCK_TIMEOUT_MS)
 _ATTEMPTS = 5
 _DELETED_AT_ONCE = 10_000
+PATIENCE_DAYS = 1
+"""The policy of TimescaleDB runs twice a day or more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,32 @@ def compress(conn: psycopg.Connection, settings: Retention) -> dict[Kind, str]:
     """Have old readings compressed where the edition can; "on", "off" or "unavailable" by kind."""
     after_days = settings.compress_after_days
     return {kind: editions.compress(conn, kind, after_days) for kind in ROLLED}
+
+
+def compress_overdue(conn: psycopg.Connection, *, go_on: Callable[[], bool] = lambda: True) -> int:
+    """Compress what the policies have passed over, until `go_on` says no; how many partitions.
+
+    The scheduler of TimescaleDB passes over everything where it has no background workers left, or
+    where it does not get on with the server's version.
+    """
+    compressed = 0
+    for kind in ROLLED:
+        for partition in editions.uncompressed(conn, kind, patience_days=PATIENCE_DAYS):
+            if not go_on():
+                return compressed
+            compressed += _compress_partition(conn, partition)
+    return compressed
+
+
+def _compress_partition(conn: psycopg.Connection, partition: str) -> bool:
+    """Whether it is done; False where somebody was in the way, which the next run is for."""
+    try:
+        with conn.transaction():
+            conn.execute(_LOCK_TIMEOUT)
+            editions.compress_partition(conn, partition)
+    except (LockNotAvailable, UndefinedTable):  # in use, or dropped since it was named
+        return False
+    return True
 
 
 def _raise_floor(conn: psycopg.Connection, kind: Kind, keep_from_us: int, now_us: int) -> None:

@@ -1,5 +1,6 @@
 """What database is this, and what follows: the answer of `eclor cloud doctor`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -172,23 +173,63 @@ def _compression(conn: psycopg.Connection) -> list[Finding]:
     ).fetchone()
     assert row is not None
     policies, workers = row
+    failed = conn.execute(
+        "select j.hypertable_name, (select e.err_message from timescaledb_information.job_errors e"
+        "                           where e.job_id = j.job_id order by e.start_time desc limit 1)"
+        " from timescaledb_information.jobs j join timescaledb_information.job_stats s"
+        " using (job_id)"
+        " where j.proc_name = 'policy_compression' and j.hypertable_schema = current_schema()"
+        " and s.last_run_status = 'Failed' order by 1"
+    ).fetchall()
+    return [of_policies(policies, workers=workers, failed=failed), *_uncompressed(conn)]
+
+
+def of_policies(
+    policies: int, *, workers: int, failed: Sequence[tuple[str, str | None]]
+) -> Finding:
+    """What becomes of so many compression policies with so many background workers.
+
+    `failed`: tables whose policy failed in its last run, with the error.
+    """
+    instead = "the jobs role compresses instead, a day later"
     if not policies:
-        return [
-            Finding(
-                "warning",
-                "no compression policy yet: the jobs role sets one on each table of readings, "
-                "unless [retention] compress_after_days is 0",
-            )
-        ]
+        return Finding(
+            "warning",
+            "no compression policy yet: the jobs role sets one on each table of readings, "
+            "unless [retention] compress_after_days is 0",
+        )
     if not workers:
-        return [
-            Finding(
-                "warning",
-                f"{policies} compression policies, but timescaledb.max_background_workers is 0, so "
-                "that none runs; set 8 or more in postgresql.conf and restart the server",
-            )
-        ]
-    return [Finding("ok", f"{policies} tables of readings have a compression policy")]
+        return Finding(
+            "warning",
+            f"{policies} compression policies, but timescaledb.max_background_workers is 0, so "
+            f"that none runs: {instead}; set 8 or more in postgresql.conf and restart the server",
+        )
+    if failed:
+        table, said = failed[0]
+        return Finding(
+            "warning",
+            f"{len(failed)} of {policies} compression policies failed in their last run "
+            f"({table}: {said or 'TimescaleDB does not say why'}): {instead}; the server's log and "
+            "timescaledb_information.job_errors say more",
+        )
+    return Finding("ok", f"{policies} tables of readings have a compression policy")
+
+
+def _uncompressed(conn: psycopg.Connection) -> list[Finding]:
+    """What neither the policies nor the jobs role came to."""
+    rows = conn.execute(
+        "select table_name, count(*) from raw_store,"
+        " lateral eclor_uncompressed(table_name, interval '2 days') group by 1 order by 1"
+    ).fetchall()
+    if not rows:
+        return []
+    told = ", ".join(f"{count} of {table}" for table, count in rows)
+    return [
+        Finding(
+            "warning",
+            f"partitions that should be compressed and are not: {told}; does the jobs role run?",
+        )
+    ]
 
 
 def _partitions(conn: psycopg.Connection) -> list[Finding]:

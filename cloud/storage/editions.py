@@ -157,3 +157,18 @@ def compress(conn: psycopg.Connection, kind: Kind, after_days: int) -> str:
         (TABLES[kind].key, after_days, int(kind)),
     ).fetchone()
     return "" if row is None else str(row[0])
+
+
+def uncompressed(conn: psycopg.Connection, kind: Kind, *, patience_days: int) -> list[str]:
+    """Partitions that the policy of `kind` should have compressed so long ago, oldest first."""
+    rows = conn.execute(
+        "select eclor_uncompressed(table_name, make_interval(days => %s))"
+        " from raw_store where kind = %s",
+        (patience_days, int(kind)),
+    )
+    return [partition for (partition,) in rows]
+
+
+def compress_partition(conn: psycopg.Connection, partition: str) -> None:
+    """Compress one partition that `uncompressed` has named; it is locked meanwhile."""
+    conn.execute("select eclor_compress_partition(%s)", (partition,))

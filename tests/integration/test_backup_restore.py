@@ -20,8 +20,9 @@ from cloud.backup.service import back_up, restore
 from cloud.errors import BackupError
 from cloud.ingest.accept import accept
 from cloud.ingest.delivery import Delivery
+from cloud.rollups import retention
 from cloud.rollups import service as rollups
-from cloud.settings import Database
+from cloud.settings import Database, Retention
 from edge.outbox import Outbox
 from edge.outbox_file import MIN_BYTES
 from edge.outbox_ring import RingRule
@@ -54,11 +55,14 @@ def _script(path: Path, text: str) -> None:
 
 @pytest.fixture
 def filled(migrated_database_url: str) -> str:
-    """A database with a gateway, its readings, ledger, rollups and a key."""
+    """A database with a gateway, its readings, compressed where that can be, ledger, rollups and a
+    key."""
     add_gateways(migrated_database_url, GATEWAY)
     with psycopg.connect(migrated_database_url, autocommit=True) as conn:
         accept(conn, [lamp_delivery(seq) for seq in range(1, 4)])
         rollups.catch_up(conn)
+        retention.compress(conn, Retention())
+        retention.compress_overdue(conn)
         conn.execute(
             "insert into api_key (key_id, secret_sha256, name, scopes)"
             " values ('a', '\\x00', 'k', '{read}')"

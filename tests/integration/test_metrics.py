@@ -194,6 +194,7 @@ async def test_the_database_tells_edition_gateways_holes_and_quarantine(
     assert found["eclor_quarantine_deliveries"] == {("future",): 1}
     assert found["eclor_rollup_backlog_marks"][()] >= 1
     assert found["eclor_rollup_faulty_hours"] == {("retried",): 1, ("given_up",): 2}
+    assert found["eclor_compression_overdue_partitions"][()] == 0
     assert found["eclor_database_size_bytes"][()] > 1_000_000
     told = set(found) | {"eclor_quarantine_refused", "eclor_wait_estimate_age_seconds"}
     told |= {"eclor_plan_left_seconds"}  # nothing of theirs has happened here

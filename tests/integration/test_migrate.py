@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 from cloud.errors import DatabaseUnavailable, MigrationError
 from cloud.rollups import service
 from cloud.storage import editions, migrate
-from cloud.storage.doctor import diagnose
+from cloud.storage.doctor import diagnose, of_policies
 from cloud.storage.editions import DAY_US, Edition, Offer
 from cloud.storage.migrate import Migration
 from cloud.storage.tables import TABLES
@@ -297,6 +297,24 @@ def test_doctor_tells_a_backlog_of_sums_and_what_retention_dropped(
         told = "\n".join(finding.text for finding in diagnose(conn).findings)
     assert "does the jobs role run? eclor cloud rollup does it now" in told
     assert "health_record before 2025-05-01" in told
+
+
+@pytest.mark.parametrize(
+    ("policies", "workers", "failed", "told"),
+    [
+        (0, 8, [], "no compression policy yet: the jobs role sets one"),
+        (5, 0, [], "max_background_workers is 0, so that none runs: the jobs role compresses"),
+        (5, 8, [("light_reading", "out of disk"), ("sample_reading", None)],
+         "2 of 5 compression policies failed in their last run (light_reading: out of disk): the"),
+        (5, 8, [("light_reading", None)], "(light_reading: TimescaleDB does not say why)"),
+    ],
+)  # fmt: skip
+def test_doctor_says_why_policies_do_not_compress(
+    policies: int, workers: int, failed: list[tuple[str, str | None]], told: str
+) -> None:
+    finding = of_policies(policies, workers=workers, failed=failed)
+    assert finding.level == "warning"
+    assert told in finding.text
 
 
 def test_doctor_finds_what_is_missing(database_url: str) -> None:

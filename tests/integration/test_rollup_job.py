@@ -16,6 +16,7 @@ from cloud.rollups import jobs, retention, service
 from cloud.rollups import store as rollup_store
 from cloud.settings import Database, Ingest, Retention, Settings
 from cloud.storage import editions
+from cloud.storage.doctor import diagnose
 from cloud.storage.editions import DAY_US
 from protocols.ids import GatewayId
 from protocols.quantities import Kind
@@ -242,6 +243,53 @@ def test_the_policy_compresses_what_is_old_and_leaves_the_rest(conn: psycopg.Con
     ).fetchall()
     assert {(True, True), (False, False)} == set(states)
     assert conn.execute("select count(*) from light_reading").fetchone() == (11,)
+
+
+def compressed_days(conn: psycopg.Connection) -> Any:
+    """How many partitions of lamps are compressed, and how many are not."""
+    return conn.execute(
+        "select count(*) filter (where is_compressed), count(*) filter (where not is_compressed)"
+        " from timescaledb_information.chunks where hypertable_name = 'light_reading'"
+    ).fetchone()
+
+
+def test_what_the_policy_passes_over_is_compressed_all_the_same(conn: psycopg.Connection) -> None:
+    """The server of the tests has no background workers, as a server that has run out of them."""
+    days_of_rows(conn, -5, -4, 0)
+    assert retention.compress_overdue(conn) == 0, "there is no policy yet"
+    retention.compress(conn, Retention())
+    community = editions.offer(conn).licence == "timescale"
+    told = "\n".join(finding.text for finding in diagnose(conn).findings)
+    assert ("should be compressed and are not: 3 of light_reading" in told) is community
+    assert retention.compress_overdue(conn, go_on=lambda: False) == 0
+    assert retention.compress_overdue(conn) == (3 if community else 0)
+    assert retention.compress_overdue(conn) == 0
+    if community:
+        assert compressed_days(conn) == (3, 0)
+        assert "are not: " not in "\n".join(f.text for f in diagnose(conn).findings)
+    assert kept(conn) == [-5, -4, 0]
+
+
+def test_a_partition_in_use_or_dropped_meanwhile_is_left_to_the_next_run(
+    url: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if editions.offer(conn).licence != "timescale":
+        pytest.skip("compression is in the TimescaleDB community edition only")
+    days_of_rows(conn, -5, 0)
+    retention.compress(conn, Retention())
+    with psycopg.connect(url) as other:
+        other.execute("lock table light_reading in share row exclusive mode")
+        assert retention.compress_overdue(conn) == 0
+        other.rollback()
+    named = editions.uncompressed(conn, Kind.LIGHT, patience_days=1)
+    end = editions.ends_before(conn, Kind.LIGHT, NOW_US)[0]
+    assert editions.drop_until(conn, Kind.LIGHT, end) == 1
+    monkeypatch.setattr(
+        editions, "uncompressed", lambda _, kind, **_given: named if kind is Kind.LIGHT else []
+    )
+    assert retention.compress_overdue(conn) == 1
+    assert compressed_days(conn) == (1, 0)
+    editions.compress_partition(conn, named[1])  # somebody was faster: nothing to do
 
 
 def test_late_batches_and_retention_work_on_compressed_readings(conn: psycopg.Connection) -> None:
