@@ -26,6 +26,7 @@ GROUPS = {
     "demo": Entry("cli.demo", "demo", "Show a whole territory on this machine.", "demo"),
     "edge": Entry("cli.edge", "edge", "Run and check the agent of a gateway.", "edge"),
     "eval": Entry("cli.evaluate", "evaluate", "Evaluate the quality of results.", "demo"),
+    "export": Entry("cli.export", "export", "Take readings, energy and places out.", "cloud"),
     "lighting": Entry("cli.lighting", "lighting", "See, order and account for light.", "cloud"),
     "provision": Entry("cli.provision", "provision", "Keep sites, gateways and devices.", "cloud"),
     "verify": Entry("cli.verify", "verify", "Check that nothing was lost.", "cloud"),

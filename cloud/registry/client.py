@@ -1,6 +1,7 @@
 """The registry over HTTP, for commands: one call a step, and faults that a person can act on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,8 @@ from cloud.registry.model import WORDS
 CHUNK_BYTES = 65_536
 TIMEOUT_S = 10.0
 IMPORT_TIMEOUT_S = 300.0
+STREAM_TIMEOUT_S = 60.0
+"""Between two pieces of an answer of any length."""
 PAGE = 1_000
 
 PATHS: Mapping[str, str] = {
@@ -111,6 +114,24 @@ class RegistryClient:
     def delete(self, path: str) -> None:
         self._send("DELETE", path)
 
+    @contextmanager
+    def download(
+        self, path: str, params: Mapping[str, str | Sequence[str] | None]
+    ) -> Iterator[httpx.Response]:
+        """An answer of any length, for `iter_bytes`; ApiError also where it is cut off."""
+        given = {name: value for name, value in params.items() if value is not None}
+        try:
+            with self._http.stream("GET", path, params=given, timeout=STREAM_TIMEOUT_S) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _error(answer)
+                yield answer
+        except httpx.RemoteProtocolError as exc:
+            remedy = "ask again, or for less; the log of the API says why (export_cut_off)"
+            raise ApiError(f"the answer of {self._url} was cut off: {remedy}") from exc
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise self._no_answer(exc) from exc
+
     def import_document(self, chunks: Iterator[bytes], *, dry_run: bool) -> dict[str, Any]:
         """Send a document, as `encode_document` made it."""
         answer = self._send(
@@ -136,13 +157,14 @@ class RegistryClient:
         try:
             answer = self._http.request(method, path, **given)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            remedy = "check that `eclor cloud api` runs there, and ECLOR_API_URL"
-            raise ApiError(
-                f"no answer from {self._url}: {str(exc) or type(exc).__name__}; {remedy}"
-            ) from exc
+            raise self._no_answer(exc) from exc
         if answer.is_success:
             return answer
         raise _error(answer)
+
+    def _no_answer(self, exc: Exception) -> ApiError:
+        remedy = "check that `eclor cloud api` runs there, and ECLOR_API_URL"
+        return ApiError(f"no answer from {self._url}: {str(exc) or type(exc).__name__}; {remedy}")
 
 
 def encode_document(document: Mapping[str, Any]) -> list[bytes]:
