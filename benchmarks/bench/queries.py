@@ -18,7 +18,8 @@ the API's own store function to the last row as Python values, unless said.
   which its request was due.
 - `late_backlog_visible_s`: 72 hours of one gateway come late; from their COMMIT until the rollup
   job has made hours and days right again.
-- `bytes_per_row`: table and indexes of 5-minute readings, compressed where the edition can.
+- `bytes_per_row`: table and indexes of 5-minute readings, compressed where the edition can;
+  `bytes_per_row_plain`: the same on plain PostgreSQL.
 """
 
 import asyncio
@@ -84,7 +85,9 @@ def measure(
     load = Load(lamps - lamps % LAMPS_A_GATEWAY, days, end)
     try:
         with load_of.database(edition) as url:
-            return measured(url, load, seconds=seconds)
+            figures = measured(url, load, seconds=seconds)
+        with load_of.database("plain") as url:
+            return {**figures, "bytes_per_row_plain": bytes_per_row(url)}
     except UnavailableError as exc:
         raise MeasurementError(f"{edition} cannot be had here: {exc}; try --edition plain") from exc
 
