@@ -22,7 +22,7 @@ import pytest
 
 from tests.services import mosquitto, postgres
 from tests.services.mosquitto import Broker, ExistingBroker
-from tests.services.postgres import Cluster
+from tests.services.postgres import Cluster, Owner
 from tests.services.process import free_port
 from tests.services.programs import Programs
 from tests.services.tools import UnavailableError
@@ -115,12 +115,20 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(cluster: Cluster) -> Iterator[str]:
+def owner(cluster: Cluster) -> Iterator[Owner]:
+    """Who owns the tests' databases: a role without privileges, as in production."""
+    role = cluster.add_owner(f"eclor_owner_{os.getpid()}")
+    yield role
+    cluster.drop_owner(role)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(cluster: Cluster, owner: Owner) -> Iterator[str]:
     """The name of a database with all migrations applied, made once and only copied afterwards."""
     from cloud.storage.migrate import migrate  # here: edge tests run without the cloud's packages
 
     name = f"eclor_template_{os.getpid()}"
-    url = cluster.create(name)
+    url = cluster.create(name, owner=owner)
     try:
         migrate(url)
         yield name
@@ -129,20 +137,20 @@ def migrated_template(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(cluster: Cluster) -> Iterator[str]:
+def database_url(cluster: Cluster, owner: Owner) -> Iterator[str]:
     """The URL of a fresh, empty database."""
-    yield from _database(cluster, template="template0")
+    yield from _database(cluster, owner, template="template0")
 
 
 @pytest.fixture
-def migrated_database_url(cluster: Cluster, migrated_template: str) -> Iterator[str]:
+def migrated_database_url(cluster: Cluster, owner: Owner, migrated_template: str) -> Iterator[str]:
     """The URL of a fresh database with all migrations applied."""
-    yield from _database(cluster, template=migrated_template)
+    yield from _database(cluster, owner, template=migrated_template)
 
 
-def _database(cluster: Cluster, *, template: str) -> Iterator[str]:
+def _database(cluster: Cluster, owner: Owner, *, template: str) -> Iterator[str]:
     name = f"eclor_test_{os.getpid()}_{next(_names)}"
-    yield cluster.create(name, template=template)
+    yield cluster.create(name, template=template, owner=owner)
     cluster.drop(name)
 
 

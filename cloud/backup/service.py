@@ -5,13 +5,15 @@ empty database, migrates it, and asks every gateway to send again what came afte
 (`cloud.ingest.rewind`): with the batches that the gateways still hold nothing is lost.
 
 TimescaleDB wants its own version of the extension at the restore, and its catalogue put to rest
-around it (`timescaledb_pre_restore`, `timescaledb_post_restore`).
+around it (`timescaledb_pre_restore`, `timescaledb_post_restore`), which only a superuser can. What
+a superuser has restored is handed over to the owner of the database.
 """
 
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 
@@ -21,11 +23,12 @@ from cloud.backup.programs import Program
 from cloud.errors import BackupError
 from cloud.ingest.rewind import Rewound, rewind
 from cloud.settings import Database
-from cloud.storage import editions
+from cloud.storage import editions, queries
 from cloud.storage.editions import Edition
 from cloud.storage.migrate import migrate
 from cloud.storage.pool import connect
 
+_SQL = queries.load(__file__)
 _LOCK_WAIT = "--lock-wait-timeout=60000"  # ms; a migration in progress ends the attempt
 _NEUTRAL = ("--no-owner", "--no-privileges")
 
@@ -89,8 +92,9 @@ def restore(
     found = archive.look_into(path, program)
     with connect(database, role="restore") as conn:
         _check_versions(conn, program, found)
+        _check_rights(conn, found)
         _check_alone(conn)
-        if not _empty(conn):
+        if not _flag(conn, _SQL["is_empty"]):
             if not replace:
                 raise BackupError(
                     f"database {conn.info.dbname!r} is not empty; restore into a new one "
@@ -100,6 +104,7 @@ def restore(
     _fill(database, program, found)
     report = migrate(database.url)
     with connect(database, role="restore") as conn:
+        _hand_over(conn)
         conn.execute("analyze")
         asked = rewind(conn, None, actor="console") if ask_again else []
     return Restored(found, report.applied, tuple(asked))
@@ -150,6 +155,15 @@ def _check_versions(conn: psycopg.Connection, program: Program, found: Archive) 
         )
 
 
+def _check_rights(conn: psycopg.Connection, found: Archive) -> None:
+    if found.timescale and not _flag(conn, _SQL["may_restore_timescale"]):
+        raise BackupError(
+            "the archive is of TimescaleDB, which only a superuser can restore: name one in "
+            f"ECLOR_DATABASE_URL (as the user postgres: postgresql:///{conn.info.dbname}?host="
+            "/var/run/postgresql); the owner of the database will own what is restored"
+        )
+
+
 def _check_alone(conn: psycopg.Connection) -> None:
     """A role that runs on would write between the rows that are brought back."""
     rows = conn.execute(
@@ -162,25 +176,30 @@ def _check_alone(conn: psycopg.Connection) -> None:
         raise BackupError(f"{names} still uses the database; stop the roles first")
 
 
-def _empty(conn: psycopg.Connection) -> bool:
-    row = conn.execute(
-        "select not exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        " where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'"
-        " and not exists (select from pg_depend d"
-        "                 where d.objid = c.oid and d.deptype = 'e'))"
-    ).fetchone()
+def _flag(conn: psycopg.Connection, question: LiteralString) -> bool:
+    row = conn.execute(question).fetchone()
     return bool(row and row[0])
 
 
 def _clear(conn: psycopg.Connection) -> None:
+    """Leave the database as createdb makes it."""
     try:
         conn.execute("drop extension if exists timescaledb cascade")
         conn.execute("drop schema public cascade")
         conn.execute("create schema public")
+        if _flag(conn, _SQL["is_superuser"]):
+            conn.execute("alter schema public owner to pg_database_owner")
+            conn.execute("grant usage on schema public to public")
     except psycopg.errors.InsufficientPrivilege as exc:
         raise BackupError(
             "this role may not empty the database; make a new one (createdb) and restore into it"
         ) from exc
+
+
+def _hand_over(conn: psycopg.Connection) -> None:
+    """Give what a superuser has restored to the owner of the database, whom the roles work as."""
+    for (statement,) in conn.execute(_SQL["hand_over"]).fetchall():
+        conn.execute(statement.encode())
 
 
 def _fill(database: Database, program: Program, found: Archive) -> None:

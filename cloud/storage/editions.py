@@ -45,12 +45,15 @@ class Offer:
 
 
 def offer(conn: psycopg.Connection) -> Offer:
-    """Ask the server; needs no privilege."""
+    """Ask the server; needs no privilege.
+
+    shared_preload_libraries is for superusers to read, a setting of the library itself is not.
+    """
     row = conn.execute(
         "select current_setting('server_version'),"
         " (select coalesce(installed_version, default_version)"
         "  from pg_available_extensions where name = 'timescaledb'),"
-        " current_setting('shared_preload_libraries') like '%timescaledb%',"
+        " exists (select from pg_settings where name = 'timescaledb.disable_load'),"
         " current_setting('timescaledb.license', true)"
     ).fetchone()
     assert row is not None

@@ -1,7 +1,7 @@
 -- The role with which Grafana reads: no keys, no settings of gateways, no payloads, and nothing it
--- could hold up for long. Run as a superuser or the owner of the database, again after a migration
--- that brings tables the dashboards read; it may be run any number of times:
---     psql DATABASE -v password=SECRET -f reader.sql
+-- could hold up for long. Run as a superuser (it makes a role), again after a migration that brings
+-- tables the dashboards read; it may be run any number of times:
+--     sudo -u postgres psql DATABASE -v password=SECRET -f reader.sql
 select 'create role eclor_grafana login' where not exists
     (select from pg_roles where rolname = 'eclor_grafana') \gexec
 alter role eclor_grafana with password :'password';

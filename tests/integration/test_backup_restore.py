@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,13 +17,15 @@ from psycopg import sql
 from cli.cloud import cloud
 from cloud.backup import archive
 from cloud.backup.programs import find, run
-from cloud.backup.service import back_up, restore
+from cloud.backup.service import Restored, back_up
+from cloud.backup.service import restore as bring_back
 from cloud.errors import BackupError
 from cloud.ingest.accept import accept
 from cloud.ingest.delivery import Delivery
 from cloud.rollups import retention
 from cloud.rollups import service as rollups
 from cloud.settings import Database, Retention
+from cloud.storage.migrate import migrate
 from edge.outbox import Outbox
 from edge.outbox_file import MIN_BYTES
 from edge.outbox_ring import RingRule
@@ -70,6 +73,22 @@ def filled(migrated_database_url: str) -> str:
     return migrated_database_url
 
 
+Restore = Callable[..., Restored]
+
+
+@pytest.fixture
+def restore(cluster: Cluster) -> Restore:
+    """Restore as who can: the owner of the database, with TimescaleDB a superuser."""
+
+    def run_as_who_can(url: str, file: Path, **how: Any) -> Restored:
+        timescale = cluster.edition == "timescale"
+        return bring_back(
+            Database(url=cluster.as_superuser(url) if timescale else url), file, **how
+        )
+
+    return run_as_who_can
+
+
 def contents(url: str) -> dict[str, str]:
     """A hash of the rows of every table that this project has made."""
     with psycopg.connect(url) as conn:
@@ -91,7 +110,7 @@ def contents(url: str) -> dict[str, str]:
 
 @pytest.mark.database
 def test_a_restored_database_holds_every_row_and_takes_new_ones(
-    filled: str, database_url: str, programs: Path, tmp_path: Path
+    filled: str, database_url: str, programs: Path, tmp_path: Path, restore: Restore
 ) -> None:
     before = contents(filled)
     assert before["light_reading"].startswith("15 ")
@@ -101,7 +120,7 @@ def test_a_restored_database_holds_every_row_and_takes_new_ones(
     assert made.size_bytes == file.stat().st_size > 1_000
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert sorted(p.name for p in tmp_path.glob("eclor*")) == ["eclor.dump", "eclor.dump.json"]
-    done = restore(Database(url=database_url), file, directory=programs)
+    done = restore(database_url, file, directory=programs)
     assert done.migrations == ()
     after = contents(database_url)
     asked = {"stream", "audit_event"}  # a rewind is noted there
@@ -176,6 +195,7 @@ def test_after_a_restore_gateways_rewind_and_refill_what_the_backup_lacked(
     programs: Path,
     tmp_path: Path,
     gateway: Gateway,
+    restore: Restore,
 ) -> None:
     url = migrated_database_url
     add_gateways(url, GATEWAY)
@@ -190,7 +210,7 @@ def test_after_a_restore_gateways_rewind_and_refill_what_the_backup_lacked(
     lost = gateway.deliver(url, ack_arrives=False)
     assert lost.watermark == 4
     # The server's disk is gone. The backup is two batches old.
-    done = restore(Database(url=database_url), file, directory=programs)
+    done = restore(database_url, file, directory=programs)
     assert [(s.gateway, s.rewind_to) for s in done.asked] == [(GATEWAY, 3)]
     assert _rows(database_url) == 10
     gateway.measure(5)
@@ -205,7 +225,7 @@ def test_after_a_restore_gateways_rewind_and_refill_what_the_backup_lacked(
 
 @pytest.mark.database
 def test_what_no_gateway_holds_any_more_is_named_as_missing(
-    migrated_database_url: str, database_url: str, programs: Path, tmp_path: Path
+    migrated_database_url: str, database_url: str, programs: Path, tmp_path: Path, restore: Restore
 ) -> None:
     url = migrated_database_url
     add_gateways(url, GATEWAY)
@@ -216,7 +236,7 @@ def test_what_no_gateway_holds_any_more_is_named_as_missing(
         back_up(Database(url=url), file, directory=programs)
         gateway.measure(2)
         gateway.deliver(url)  # acknowledged: without a ring it is gone
-        restore(Database(url=database_url), file, directory=programs)
+        restore(database_url, file, directory=programs)
         gateway.measure(3)
         told = gateway.deliver(database_url)
         assert (told.watermark, told.ranges, told.rewind_to) == (1, ((3, 3),), 2)
@@ -230,22 +250,22 @@ def test_what_no_gateway_holds_any_more_is_named_as_missing(
 
 @pytest.mark.database
 def test_a_database_in_use_or_with_contents_is_not_written_over_unless_told(
-    filled: str, programs: Path, tmp_path: Path
+    filled: str, programs: Path, tmp_path: Path, restore: Restore
 ) -> None:
     file = tmp_path / "eclor.dump"
     database = Database(url=filled)
     back_up(database, file, directory=programs)
     with pytest.raises(BackupError, match="not empty; restore into a new one"):
-        restore(database, file, directory=programs)
+        restore(database.url, file, directory=programs)
     with (
         psycopg.connect(filled, application_name="eclor ingest"),
         pytest.raises(BackupError, match="eclor ingest still uses the database"),
     ):
-        restore(database, file, directory=programs, replace=True)
+        restore(database.url, file, directory=programs, replace=True)
     before = contents(filled)
     with psycopg.connect(filled, autocommit=True) as conn:
         conn.execute("delete from light_reading")
-    restore(database, file, directory=programs, replace=True, ask_again=False)
+    restore(database.url, file, directory=programs, replace=True, ask_again=False)
     assert contents(filled) == before
     with pytest.raises(BackupError, match="backups are not overwritten"):
         back_up(database, file, directory=programs)
@@ -253,24 +273,29 @@ def test_a_database_in_use_or_with_contents_is_not_written_over_unless_told(
 
 @pytest.mark.database
 def test_what_is_no_backup_is_refused_before_anything_is_deleted(
-    filled: str, database_url: str, programs: Path, tmp_path: Path
+    filled: str, database_url: str, programs: Path, tmp_path: Path, restore: Restore
 ) -> None:
     nonsense = tmp_path / "nonsense.dump"
     nonsense.write_bytes(b"no archive")
     with pytest.raises(BackupError, match="pg_restore failed"):
-        restore(Database(url=filled), nonsense, directory=programs, replace=True)
+        restore(filled, nonsense, directory=programs, replace=True)
     foreign = tmp_path / "foreign.dump"
     run(find("pg_dump", programs), ["-Fc", f"--file={foreign}"], database_url=database_url)
     with pytest.raises(BackupError, match="not of a database of Eclor"):
-        restore(Database(url=filled), foreign, directory=programs, replace=True)
+        restore(filled, foreign, directory=programs, replace=True)
     with pytest.raises(BackupError, match="is not there"):
-        restore(Database(url=filled), tmp_path / "none", directory=programs)
+        restore(filled, tmp_path / "none", directory=programs)
     assert _rows(filled) == 15
 
 
 @pytest.mark.database
 def test_the_extensions_version_must_be_that_of_the_note(
-    filled: str, database_url: str, programs: Path, tmp_path: Path, cluster: Cluster
+    filled: str,
+    database_url: str,
+    programs: Path,
+    tmp_path: Path,
+    cluster: Cluster,
+    restore: Restore,
 ) -> None:
     if cluster.edition != "timescale":
         pytest.skip("plain PostgreSQL has no extension")
@@ -280,12 +305,49 @@ def test_the_extensions_version_must_be_that_of_the_note(
     note = json.loads(archive.note_path(file).read_text())
     archive.note_path(file).write_text(json.dumps(note | {"timescaledb": "2.1.0"}))
     with pytest.raises(BackupError, match=r"TimescaleDB 2\.1\.0, the server has"):
-        restore(Database(url=database_url), file, directory=programs)
+        restore(database_url, file, directory=programs)
     archive.note_path(file).write_text("{}")
     with pytest.raises(BackupError, match="move it away"):
-        restore(Database(url=database_url), file, directory=programs)
+        restore(database_url, file, directory=programs)
     archive.note_path(file).unlink()
-    assert restore(Database(url=database_url), file, directory=programs).archive.note is None
+    assert restore(database_url, file, directory=programs).archive.note is None
+
+
+@pytest.mark.database
+def test_what_a_superuser_restores_belongs_to_the_owner_of_the_database(
+    filled: str, database_url: str, cluster: Cluster, programs: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "eclor.dump"
+    back_up(Database(url=filled), file, directory=programs)
+    superuser = Database(url=cluster.as_superuser(database_url))
+    for replace in (False, True):
+        bring_back(superuser, file, directory=programs, replace=replace)
+        with psycopg.connect(database_url, autocommit=True) as conn:
+            foreign = conn.execute(
+                "select relname from pg_class c where relnamespace = current_schema()::regnamespace"
+                " and relowner <> current_user::regrole and not exists"
+                " (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')"
+            ).fetchall()
+            assert foreign == []
+            [outcome] = accept(conn, [lamp_delivery(4)])
+            assert outcome.stored_rows == 5
+            assert rollups.catch_up(conn).hours == 1
+            conn.execute("create table mine ()")
+            retention.compress(conn, Retention())
+        assert migrate(database_url).applied == ()
+
+
+@pytest.mark.database
+def test_only_a_superuser_restores_an_archive_of_timescaledb(
+    filled: str, cluster: Cluster, programs: Path, tmp_path: Path
+) -> None:
+    if cluster.edition != "timescale":
+        pytest.skip("plain PostgreSQL is restored by the owner of the database")
+    file = tmp_path / "eclor.dump"
+    back_up(Database(url=filled), file, directory=programs)
+    with pytest.raises(BackupError, match="only a superuser can restore: name one in ECLOR_DATA"):
+        bring_back(Database(url=filled), file, directory=programs, replace=True)
+    assert _rows(filled) == 15
 
 
 @pytest.mark.database
@@ -328,6 +390,8 @@ def command(filled: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
 @pytest.mark.database
 def test_the_commands_say_what_they_did(
     command: Callable[..., Result],
+    cluster: Cluster,
+    filled: str,
     database_url: str,
     programs: Path,
     tmp_path: Path,
@@ -339,10 +403,11 @@ def test_the_commands_say_what_they_did(
     assert made.stdout.startswith(f"{file}: ")
     again = command("backup", file, "--programs", programs)
     assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
+    monkeypatch.setitem(os.environ, "ECLOR_DATABASE_URL", cluster.as_superuser(filled))
     refused = command("restore", file, "--programs", programs)
     assert refused.exit_code == 1
     assert "--replace" in refused.stderr
-    monkeypatch.setitem(os.environ, "ECLOR_DATABASE_URL", database_url)
+    monkeypatch.setitem(os.environ, "ECLOR_DATABASE_URL", cluster.as_superuser(database_url))
     done = command("restore", file, "--programs", programs, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {"file": str(file), "migrations": [], "streams_asked": 1}

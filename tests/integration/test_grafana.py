@@ -171,7 +171,7 @@ def reader(territory: str, cluster: Cluster, tmp_path: Path) -> str:
     script = tmp_path / "reader.sql"
     script.write_text((GRAFANA / "reader.sql").read_text())
     words = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", "password=s3cret"]
-    words += ["-f", str(script), territory]
+    words += ["-f", str(script), cluster.as_superuser(territory)]
     command = postgres.programs_for(cluster.edition).command(words, tmp_path)
     for _ in range(2):  # may be run again
         subprocess.run(command, check=True, capture_output=True, text=True)

@@ -56,6 +56,17 @@ def test_a_database_can_be_copied_from_a_template_with_the_extension(
         cluster.drop(f"{name}_copy")
 
 
+def test_the_tests_own_their_databases_and_have_no_other_right(database_url: str) -> None:
+    """As in production; a superuser may do what the roles of Eclor may not."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "select pg_get_userbyid(datdba) = current_user, rolsuper or rolcreaterole"
+            " from pg_roles, pg_database where rolname = current_user"
+            " and datname = current_database()"
+        ).fetchone()
+    assert row == (True, False)
+
+
 def test_a_killed_server_comes_back_with_what_it_committed(cluster: Cluster) -> None:
     edition = cluster.edition if cluster.edition in postgres.EDITIONS else "plain"
     with postgres.running(edition, durable=True) as own:

@@ -162,7 +162,8 @@ def test_a_territory_moves_into_a_database_of_its_own(
         before = {t: _counts(conn, t) for t in ("pays-haut", "val-bas")}
     file = tmp_path / "all.dump"
     back_up(Database(url=two_territories), file, directory=programs)
-    restore(Database(url=database_url), file, directory=programs, ask_again=False)
+    superuser = Database(url=cluster.as_superuser(database_url))
+    restore(superuser, file, directory=programs, ask_again=False)
     _psql(cluster, tmp_path, database_url, keep=True)
     _psql(cluster, tmp_path, two_territories, keep=False)
     for url, stays, left in (

@@ -1,5 +1,6 @@
 """A throw-away PostgreSQL of one edition, and fresh databases inside it."""
 
+import secrets
 import signal
 import subprocess
 import tempfile
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -45,6 +47,14 @@ timescaledb.max_background_workers = 0
 
 
 @dataclass(frozen=True)
+class Owner:
+    """A role that owns databases."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Cluster:
     """A running server; `url` leads to its maintenance database as superuser."""
 
@@ -52,23 +62,48 @@ class Cluster:
     origin: str
     url: str
 
-    def create(self, name: str, *, template: str = "template0") -> str:
-        """Create database NAME and return its URL."""
+    def create(
+        self, name: str, *, template: str = "template0", owner: "Owner | None" = None
+    ) -> str:
+        """Create database NAME and return its URL, which leads in as its owner."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
             sql.Identifier(name), sql.Identifier(template)
         )
+        if owner is not None:
+            statement += sql.SQL(" OWNER {}").format(sql.Identifier(owner.name))
         self._execute(statement)
-        return self.url_of(name)
+        return self.url_of(name, owner=owner)
 
     def drop(self, name: str) -> None:
         """Drop database NAME, also while somebody is still connected to it."""
         statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         self._execute(statement)
 
-    def url_of(self, name: str) -> str:
-        """The URL of database NAME, with every other part of this server's URL kept."""
-        head, separator, query = self.url.partition("?")
-        return head.rsplit("/", 1)[0] + "/" + name + separator + query
+    def url_of(self, name: str, *, owner: "Owner | None" = None) -> str:
+        """The URL of database NAME, for a superuser unless for OWNER; every other part of this
+        server's URL is kept."""
+        parts = urlsplit(self.url)
+        place = parts.netloc
+        if owner is not None:
+            place = f"{owner.name}:{owner.password}@{place.rpartition('@')[2]}"
+        return urlunsplit(parts._replace(netloc=place, path=f"/{name}"))
+
+    def as_superuser(self, url: str) -> str:
+        """The URL of the same database for a superuser."""
+        return self.url_of(urlsplit(url).path.removeprefix("/"))
+
+    def add_owner(self, name: str) -> "Owner":
+        """Create role NAME without a single privilege, as owns a database in production."""
+        owner = Owner(name, secrets.token_hex(16))
+        statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+            sql.Identifier(owner.name), sql.Literal(owner.password)
+        )
+        self._execute(statement)
+        return owner
+
+    def drop_owner(self, owner: "Owner") -> None:
+        """Drop a role whose databases are gone."""
+        self._execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(owner.name)))
 
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
