@@ -374,9 +374,14 @@ _T = TypeVar("_T")
 
 def _run(role: Callable[[], _T]) -> _T:
     """Run it; what a user or operator can repair is one line, exit code 1."""
+    import psycopg
+
     from cloud.errors import CloudError
+    from cloud.storage.pool import explained
 
     try:
         return role()
     except CloudError as exc:
         raise Failure(str(exc)) from exc
+    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as exc:
+        raise Failure(f"the database refused: {explained(exc)}") from exc

@@ -57,6 +57,7 @@ from cloud.ingest.transaction import Work
 from cloud.settings import Ingest
 from cloud.storage import editions
 from cloud.storage.editions import DAY_US
+from cloud.storage.pool import explained
 from protocols.quantities import Kind
 from protocols.time import US_PER_S, from_datetime, to_datetime
 
@@ -90,7 +91,7 @@ def accept(
         detail = str(exc).splitlines()[0]
         raise MigrationError(f"the database lacks {detail}; run eclor cloud migrate") from exc
     except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
-        raise DatabaseUnavailable(f"the database gave up: {str(exc).strip()}") from exc
+        raise DatabaseUnavailable(f"the database gave up: {explained(exc)}") from exc
     _report(events or Events("ingest"), outcomes)
     return outcomes
 

@@ -26,7 +26,7 @@ from cloud.ingest.delivery import Delivery, Outcome, Status
 from cloud.ingest.mqtt import Arrival, Session
 from cloud.settings import Ingest, Settings
 from cloud.storage import migrate
-from cloud.storage.pool import connect
+from cloud.storage.pool import connect, explained
 from cloud.watchdog import Notifier
 from protocols import topics, wire
 from protocols.ack import encode_ack
@@ -248,7 +248,7 @@ def _require_migrated(conn: psycopg.Connection) -> None:
     try:
         missing = migrate.pending(conn)
     except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
-        raise DatabaseUnavailable(f"the database gave up: {str(exc).strip()}") from exc
+        raise DatabaseUnavailable(f"the database gave up: {explained(exc)}") from exc
     if missing:
         raise MigrationError(
             f"the database lacks {len(missing)} migrations ({missing[0]} ...); "

@@ -9,6 +9,7 @@ import psycopg
 from cloud.errors import MigrationError
 from cloud.storage import editions, migrate
 from cloud.storage.editions import Edition, Offer
+from cloud.storage.pool import UPDATE
 
 _MANY_MARKS = 100_000
 
@@ -53,6 +54,7 @@ def diagnose(conn: psycopg.Connection) -> Diagnosis:
         findings.append(Finding("fault", str(exc)))
     findings += _durability(conn)
     if form is Edition.TIMESCALE:
+        findings += of_versions(offered)
         findings += _locks(conn)
     if form is not None and not pending:
         findings += _keeping(conn, form, offered)
@@ -88,6 +90,19 @@ def _edition(form: Edition | None, offered: Offer) -> Finding:
                 "TimescaleDB Apache edition: hypertables; no compression, no continuous "
                 "aggregates, no policies: readings are dropped by the jobs role ([retention])",
             )
+
+
+def of_versions(offered: Offer) -> list[Finding]:
+    """A newer TimescaleDB on the server does nothing for a database before it is updated."""
+    if offered.timescale_new in (None, offered.timescale):
+        return []
+    return [
+        Finding(
+            "warning",
+            f"TimescaleDB {offered.timescale_new} is installed, this database has "
+            f"{offered.timescale}: {UPDATE}",
+        )
+    ]
 
 
 def _migrations(pending: tuple[str, ...]) -> Finding:

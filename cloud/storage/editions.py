@@ -36,12 +36,16 @@ class Edition(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a server offers: versions, and whether TimescaleDB is installed and loaded."""
+    """What a server offers: versions, and whether TimescaleDB is installed and loaded.
+
+    `timescale` is the version of this database, else that which a new one gets, `timescale_new`.
+    """
 
     postgres: str
     timescale: str | None
     timescale_loaded: bool
     licence: str | None
+    timescale_new: str | None = None
 
 
 def offer(conn: psycopg.Connection) -> Offer:
@@ -54,7 +58,8 @@ def offer(conn: psycopg.Connection) -> Offer:
         " (select coalesce(installed_version, default_version)"
         "  from pg_available_extensions where name = 'timescaledb'),"
         " exists (select from pg_settings where name = 'timescaledb.disable_load'),"
-        " current_setting('timescaledb.license', true)"
+        " current_setting('timescaledb.license', true),"
+        " (select default_version from pg_available_extensions where name = 'timescaledb')"
     ).fetchone()
     assert row is not None
     return Offer(*row)

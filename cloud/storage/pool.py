@@ -6,10 +6,16 @@ every partition of a table where the actual times would leave two.
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import UndefinedFile
 from psycopg_pool import AsyncConnectionPool
 
 from cloud.errors import DatabaseUnavailable
 from cloud.settings import Api, Database
+
+UPDATE = (
+    "as a superuser run, as the first statement of a session: alter extension timescaledb update "
+    "(psql -X -c '...' DATABASE), then restart the roles"
+)
 
 
 def connect(
@@ -50,15 +56,22 @@ def open_pool(database: Database, api: Api) -> AsyncConnectionPool:
     )
 
 
-def unreachable(url: str, exc: Exception) -> str:
+def unreachable(url: str, exc: psycopg.Error) -> str:
     """One line for a person: which server, what it said, what to look at. Never the password."""
     parts = conninfo_to_dict(url)
     server = f"{parts.get('host', 'local socket')}:{parts.get('port', 5432)}"
-    said = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
     return (
-        f"database {parts.get('dbname', '')!r} at {server} cannot be used: {said}; "
+        f"database {parts.get('dbname', '')!r} at {server} cannot be used: {explained(exc)}; "
         "check that PostgreSQL runs there, and ECLOR_DATABASE_URL"
     )
+
+
+def explained(exc: psycopg.Error) -> str:
+    """What the server said, in a line, and where its words do not tell it what to do."""
+    said = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+    if isinstance(exc, UndefinedFile) and "timescaledb" in said:
+        return f"{said}: the server has another version of TimescaleDB than this database; {UPDATE}"
+    return said
 
 
 def _options(url: str, statement_timeout_s: float) -> str:

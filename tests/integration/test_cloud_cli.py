@@ -68,6 +68,28 @@ def test_an_absent_database_is_one_line_with_exit_code_1(
     assert result.output.count("\n") == 1
 
 
+def test_what_the_server_refuses_is_one_line_with_its_remedy(
+    migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the packages of TimescaleDB were updated every statement of a database ends so."""
+    said = 'could not access file "$libdir/timescaledb-2.19.3": No such file or directory'
+
+    def look(conn: psycopg.Connection) -> None:
+        raise psycopg.errors.UndefinedFile(said)
+
+    monkeypatch.setenv("ECLOR_DATABASE_URL", migrated_database_url)
+    monkeypatch.setattr("cloud.storage.doctor.diagnose", look)
+    result = run("doctor")
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert said in result.output
+    assert "alter extension timescaledb update" in result.output
+    with psycopg.connect(migrated_database_url, autocommit=True) as conn:
+        conn.execute("revoke all on rollup_dirty from current_user")
+    result = run("rollup")
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "the database refused: permission denied for table rollup_dirty" in result.output
+
+
 def test_migrate_and_doctor_tell_the_same_story(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

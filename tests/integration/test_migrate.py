@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 from cloud.errors import DatabaseUnavailable, MigrationError
 from cloud.rollups import service
 from cloud.storage import editions, migrate
-from cloud.storage.doctor import diagnose, of_policies
+from cloud.storage.doctor import diagnose, of_policies, of_versions
 from cloud.storage.editions import DAY_US, Edition, Offer
 from cloud.storage.migrate import Migration
 from cloud.storage.tables import TABLES
@@ -315,6 +315,13 @@ def test_doctor_says_why_policies_do_not_compress(
     finding = of_policies(policies, workers=workers, failed=failed)
     assert finding.level == "warning"
     assert told in finding.text
+
+
+def test_doctor_says_that_a_newer_timescaledb_waits() -> None:
+    same = Offer("17.12", "2.29.2", timescale_loaded=True, licence="apache", timescale_new="2.29.2")
+    assert of_versions(same) == []
+    [finding] = of_versions(replace(same, timescale="2.19.3"))
+    assert finding.text.startswith("TimescaleDB 2.29.2 is installed, this database has 2.19.3: as")
 
 
 def test_doctor_finds_what_is_missing(database_url: str) -> None:
