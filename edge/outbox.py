@@ -50,8 +50,7 @@ Numbers of a lane are counted in table `lane`, not by AUTOINCREMENT (docs/adr/00
 
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,16 +61,14 @@ from edge.outbox_file import (
     OutboxForeign,
     OutboxFull,
     OutboxUnavailable,
-    connect,
     declared,
     is_full,
     put_back,
     set_aside,
-    sync_directory,
     to_declare,
-    translated,
 )
 from edge.outbox_losses import AGENT, Losses, gap_rows
+from edge.outbox_open import as_unavailable, opened
 from edge.outbox_ring import DELETE_ROWS, Ring, RingRule, payload_id
 from edge.outbox_room import Made, Room
 from edge.seqset import Range
@@ -94,15 +91,12 @@ __all__ = [
 ]
 
 FILE_NAME = "outbox.sqlite"
-VERSION = 2
 PROTECTED = 32
 """Batches at the head of a lane that may be in flight: never dropped; the sender's window."""
 _ROW_OVERHEAD_BYTES = 256
 _ROOM_BYTES = 16_384  # pages that are begun, and indexes
 _ROOM_ROUNDS = 4  # a batch spreads over pages that it shares: the first estimate may be short
-_LOG_BYTES = 512 * 1024  # the log keeps this size: appending then needs no new disk block
 _SUCCEEDED = "succeeded"  # document: the store that was set aside, once its loss is noted
-_SCHEMA = Path(__file__).with_name("outbox_schema.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +172,18 @@ class Outbox:
         path = directory / FILE_NAME
 
         def attempt() -> Outbox:
-            connection = _opened(path, gateway, max_bytes, now_us, new_epoch)
+            connection = opened(path, gateway, max_bytes, now_us, new_epoch)
             return cls(Database(connection, path), gateway, protected=protected, ring=ring)
 
         try:
             if not damaged:
                 outbox = attempt()
-                with _as_unavailable(path):
+                with as_unavailable(path):
                     outbox._succeed()
                 return outbox
         except OutboxCorrupt:
             pass  # found at opening
-        with _as_unavailable(path):
+        with as_unavailable(path):
             aside = set_aside(path, now_us=now_us)
             try:
                 outbox = attempt()
@@ -444,76 +438,6 @@ class Outbox:
         if not made.steps:
             raise OutboxFull(self.path, self._db.full_reason(needed))
         return made
-
-
-def _opened(
-    path: Path,
-    gateway: GatewayId,
-    max_bytes: int,
-    now_us: int,
-    new_epoch: Callable[[], uuid.UUID],
-) -> sqlite3.Connection:
-    with _as_unavailable(path):
-        connection = connect(path, max_bytes=max_bytes)
-        try:
-            with translated(path):
-                _prepare(connection, gateway, now_us, new_epoch)
-                _check_owner(connection, path, gateway)
-            sync_directory(path.parent)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
-
-
-def _prepare(
-    connection: sqlite3.Connection,
-    gateway: GatewayId,
-    now_us: int,
-    new_epoch: Callable[[], uuid.UUID],
-) -> None:
-    """Make the tables of a new file, and the log as long as a full disk will need it."""
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'store'").fetchone():
-        script = _SCHEMA.read_text(encoding="utf-8")
-        connection.executescript(f"BEGIN IMMEDIATE;{script}")
-        connection.execute(
-            "INSERT INTO store (only_row, version, gateway, epoch, created_us) VALUES (1,?,?,?,?)",
-            (VERSION, gateway, str(new_epoch()), now_us),
-        )
-        connection.executemany("INSERT INTO lane (lane) VALUES (?)", [(lane,) for lane in Lane])
-        connection.execute("COMMIT")
-    with suppress(sqlite3.OperationalError):  # no room: the disk is full already
-        connection.execute(
-            "INSERT OR REPLACE INTO document VALUES ('reserve', zeroblob(?))", (_LOG_BYTES,)
-        )
-    connection.execute("DELETE FROM document WHERE name = 'reserve'")
-
-
-def _check_owner(connection: sqlite3.Connection, path: Path, gateway: GatewayId) -> None:
-    row = connection.execute("SELECT version, gateway FROM store").fetchone()
-    if row is None:
-        raise OutboxCorrupt(f"{path}: table store is empty")
-    version, owner = row
-    if version != VERSION:
-        raise OutboxForeign(
-            f"{path}: made by another version of the agent (layout {version}, this one reads "
-            f"{VERSION}). Remedy: install that version again until its batches are sent, or use "
-            "another gateway.state_dir"
-        )
-    if owner != gateway:
-        raise OutboxForeign(
-            f"{path}: belongs to gateway {owner!r}, the configuration says {gateway!r}. "
-            "Remedy: correct gateway.id, or use another gateway.state_dir"
-        )
-
-
-@contextmanager
-def _as_unavailable(path: Path) -> Iterator[None]:
-    """While opening, a full disk and a forbidden directory both mean: try again later."""
-    try:
-        yield
-    except (OSError, sqlite3.OperationalError) as exc:
-        raise OutboxUnavailable(f"{path}: {exc}") from exc
 
 
 def _highest(ack: StreamAck) -> int:

@@ -372,7 +372,7 @@ def test_invariant_9_a_loss_is_declared_although_the_new_store_could_not_be_made
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("edge.outbox._prepare", full_disk)
+        patch.setattr("edge.outbox_open._prepare", full_disk)
         for _ in range(2):
             with pytest.raises(OutboxUnavailable):
                 attempt()
