@@ -18,6 +18,7 @@ that takes the group's `ramp_s`, in steps of RAMP_STEP_US; no lamp is ever below
 import enum
 import hashlib
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -158,7 +159,12 @@ def level_at(plan: Plan, group: GroupPlan, t_us: int, *, clock_sure: bool) -> Co
 
 def override_at(group: GroupPlan, t_us: int) -> Override | None:
     """The override that holds at `t_us`."""
-    now = [override for override in group.overrides if override.from_us <= t_us < override.until_us]
+    return first_of(group.overrides, t_us)
+
+
+def first_of(overrides: Iterable[Override], t_us: int) -> Override | None:
+    """Of some overrides the one that holds at `t_us`, None: none does."""
+    now = [override for override in overrides if override.from_us <= t_us < override.until_us]
     return max(now, key=lambda o: (o.priority, o.from_us, o.override_id), default=None)
 
 

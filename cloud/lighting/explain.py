@@ -63,6 +63,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
     "fr": {
         "day": "De {begin} à {end}, éteint : il fait jour.",
         "extinction": "De {begin} à {end}, éteint par décision : {reference}.",
+        "override": "De {begin} à {end}, {level} % sur ordre : {reference}.",
         "event": "De {begin} à {end}, {level} %, éclairage normal{light} : {reference}.",
         "class": "De {begin} à {end}, {level} %{light}, d'après {source}{bound}.",
         "optimiser": "De {begin} à {end}, {level} %{light} : le trafic permettrait moins, mais pas "
@@ -73,6 +74,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "day": "From {begin} to {end}, off: it is day.",
         "extinction": "From {begin} to {end}, off by decision: {reference}.",
+        "override": "From {begin} to {end}, {level} % by order: {reference}.",
         "event": "From {begin} to {end}, {level} %, normal light{light}: {reference}.",
         "class": "From {begin} to {end}, {level} %{light}, by {source}{bound}.",
         "optimiser": "From {begin} to {end}, {level} %{light}: the traffic would allow less, but "
@@ -83,6 +85,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
     "de": {
         "day": "Von {begin} bis {end} aus: es ist Tag.",
         "extinction": "Von {begin} bis {end} aus auf Beschluss: {reference}.",
+        "override": "Von {begin} bis {end} {level} % auf Anordnung: {reference}.",
         "event": "Von {begin} bis {end} {level} %, normales Licht{light}: {reference}.",
         "class": "Von {begin} bis {end} {level} %{light}; maßgebend: {source}{bound}.",
         "optimiser": "Von {begin} bis {end} {level} %{light}: der Verkehr erlaubte weniger, aber "

@@ -5,6 +5,7 @@ Every change is audited. It reaches the gateways with the next plan, some second
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from cloud.lighting.audited import record_decision
 from cloud.lighting.explain import sentence
 from cloud.lighting.lookup import find
 from cloud.lighting.orders import OverrideRecord
+from cloud.lighting.overlaid import overlaid
 from cloud.lighting.planner import Explained
 from cloud.lighting.store import GroupRecord
 from protocols.plan import MAX_OVERRIDE_US, MAX_OVERRIDES, Override
@@ -72,12 +74,14 @@ class ExplanationForm(BaseModel):
     start: datetime
     until: datetime
     level_pct: float
-    rule: str = Field(description="day, extinction, event, class or optimiser")
+    rule: str = Field(description="day, extinction, event, class, optimiser or override")
     lighting_class: str | None
     terms: dict[str, int]
     bound_per_h: float | None = Field(description="Upper bound of the traffic")
     source: str | None = Field(description="What the bound or the decision rests on")
-    reference: str | None = Field(description="The council's decision, where one rules")
+    reference: str | None = Field(
+        description="The council's decision or the reason of an order, where one rules"
+    )
     expected_w: float
     expected_interval_w: float | None = Field(
         description="Half width of its 90 % interval; null: the lamps' power is declared"
@@ -151,7 +155,7 @@ async def read_explanation(
     at: Annotated[datetime | None, Query(description="One instant; null: the whole plan")] = None,
     lang: Annotated[Literal["fr", "en", "de"], Query(description="Of the sentences")] = "fr",
 ) -> Response:
-    """Why the group has the levels of the plan that is (or was, `at`) in force."""
+    """Why the group has its levels: by the plan that is (or was, `at`) in force, and by hand."""
     record = find(await store.groups(conn), group, who)
     if at is not None and at.tzinfo is None:
         raise Problem(422, "invalid", "at: write a time with its zone, as 2026-11-25T22:00:00Z")
@@ -159,8 +163,9 @@ async def read_explanation(
     found = await orders.explanation(conn, record.group_id, moment)
     if found is None:
         raise Problem(404, "no-plan", f"no plan was issued for group {group!r} by then")
-    plan_id, why = found
+    plan_id, planned = found
     t_us = from_datetime(moment)
+    why = overlaid(planned, await _ordered_then(conn, record, planned), record.group)
     runs = [w for w in why if at is None or w.from_us <= t_us < w.until_us]
     items = [_explanation(run, record, lang) for run in runs]
     body = {"plan_id": plan_id, "baseline": record.baseline.name, "items": items}
@@ -190,6 +195,17 @@ def _numbered(override: Override, number: int) -> Override:
         override.priority,
         override.reason,
     )
+
+
+async def _ordered_then(
+    conn: Connection, record: GroupRecord, planned: Sequence[Explained]
+) -> list[Override]:
+    """The orders by hand of the time that a plan was made for."""
+    if not planned:
+        return []
+    since, until = to_datetime(planned[0].from_us), to_datetime(planned[-1].until_us)
+    found = await orders.overrides(conn, [record.group_id], since=since, until=until)
+    return [one.override for one in found.get(record.group_id, [])]
 
 
 async def _overrides(conn: Connection, record: GroupRecord, now_us: int) -> list[OverrideRecord]:

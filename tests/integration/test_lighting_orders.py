@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import httpx
 import psycopg
@@ -161,6 +162,33 @@ async def test_every_slot_is_explained_with_its_baseline(
     assert lit["sentence"].startswith("De ")
     assert lit["baseline_w"] > lit["expected_w"] > 0
     assert whole["baseline"]
+
+
+async def test_an_order_by_hand_is_explained_while_it_lasts(
+    lighter: httpx.AsyncClient, url: str
+) -> None:
+    order = {
+        "level_pct": 30,
+        "start": "2026-11-21T20:00:00Z",
+        "until": "2026-11-21T21:30:00Z",
+        "reason": "Feu d'artifice",
+    }
+    await lighter.post(f"{GROUP}/overrides", json=order)
+    await plan_at(url, NOW_US)
+
+    async def why(at: str) -> dict[str, object]:
+        asked = {"at": at, "lang": "fr"}
+        (item,) = (await lighter.get(f"{GROUP}/explanation", params=asked)).json()["items"]
+        return dict(item)
+
+    during, after = await why("2026-11-21T21:00:00Z"), await why("2026-11-21T21:30:00Z")
+    assert during["sentence"] == "De 21 h 00 à 22 h 30, 30 % sur ordre : Feu d'artifice."
+    assert (during["rule"], during["reference"]) == ("override", "Feu d'artifice")
+    assert after["rule"] == "class"
+    assert after["level_pct"] == 100.0
+    whole = (await lighter.get(f"{GROUP}/explanation")).json()["items"]
+    ends = [(item["start"], item["until"]) for item in whole]
+    assert all(until == start for (_, until), (start, _) in pairwise(ends))
 
 
 async def test_only_gateways_with_a_change_are_planned_anew(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,13 +14,14 @@ from cloud.lighting.demand import DecidedBy, Decision, Demands, LiveRaise
 from cloud.lighting.explain import LANGUAGES, sentence
 from cloud.lighting.model import MAX_CHANGES, Group, Place, nights, validity
 from cloud.lighting.norm import load
+from cloud.lighting.overlaid import overlaid
 from cloud.lighting.planner import Planned, Wanted, plan_groups
 from cloud.lighting.rules import Rule, RuleKind, without
 from cloud.lighting.segment import parse, requirements
 from cloud.lighting.store import described
 from cloud.lighting.traffic import HOUR_US, BoundSource, HourCount, bounds
 from protocols.ids import DeviceId, GroupId
-from protocols.plan import GroupPlan
+from protocols.plan import GroupPlan, Override, override_at
 from protocols.time import TimeUs, from_datetime
 from tests.lighting_cases import ROAD, SEGMENT
 
@@ -114,6 +116,34 @@ def test_every_source_has_words_in_every_language(language: str) -> None:
     for source in (*BoundSource, *DecidedBy):
         text = sentence(replace(run, source=source), language, PARIS)
         assert text != unknown.replace("quidam", source)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-30, 200), st.integers(1, 100), st.integers(0, 3)), max_size=4)
+)
+def test_orders_laid_over_a_plan_are_explained_as_the_gateway_executes_them(
+    given_orders: list[tuple[int, int, int]],
+) -> None:
+    orders = tuple(
+        Override(
+            str(number),
+            TimeUs(VALID.from_us + begin * HOUR_US),
+            TimeUs(VALID.from_us + (begin + length) * HOUR_US),
+            30.0,
+            priority,
+            f"order {number}",
+        )
+        for number, (begin, length, priority) in enumerate(given_orders)
+    )
+    quiet = planned(group(), 10)
+    told = overlaid(quiet.why, orders, group())
+    part = replace(quiet.part, overrides=orders)
+    assert (told[0].from_us, told[-1].until_us) == (VALID.from_us, VALID.until_us)
+    assert all(one.until_us == after.from_us for one, after in pairwise(told))
+    for run in told:
+        order = override_at(part, run.from_us)
+        assert (run.rule == "override") == (order is not None)
+        assert order is None or (run.reference, run.level_pct) == (order.reason, 30.0)
 
 
 def test_extinction_is_off_to_the_second_and_the_rest_of_the_night_is_lit() -> None:
