@@ -3,7 +3,7 @@
 import click
 
 from cli.lighting.keys import key
-from cli.lighting.looking import energy, explain, faults, groups, plan, programs
+from cli.lighting.looking import energy, explain, faults, groups, plan, plans, programs
 from cli.lighting.overriding import override
 from cli.lighting.reporting import report
 from cli.lighting.roads import segment
@@ -29,6 +29,7 @@ for _command in (
     key,
     override,
     plan,
+    plans,
     programs,
     report,
     rule,

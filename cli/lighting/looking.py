@@ -1,4 +1,4 @@
-"""`eclor lighting groups|plan|programs|explain|energy|faults`: what the API says of the light."""
+"""`eclor lighting groups|plan|plans|programs|explain|energy|faults`: what the API says."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ def groups(*, session: Session, as_json: bool) -> None:
     found = _read(session, "/lighting/groups")
     columns = ("territory", "id", "name", "lamps", "reporting", "failed", "level_pct", "power_w")
     _show_table(found, columns, as_json=as_json)
+
+
+@click.command()
+@reaching
+@as_json
+def plans(*, session: Session, as_json: bool) -> None:
+    """List the plans of all gateways, and whether they hold there.
+
+    held, waits for its time, refused, or unconfirmed: the gateway says nothing of it yet.
+
+    \b
+    Example:
+      eclor lighting plans
+    """
+    columns = ("territory", "gateway", "plan_id", "issued_at", "standing", "said_at", "refused")
+    _show_table(_read(session, "/lighting/plans"), columns, as_json=as_json)
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 from psycopg import AsyncConnection
@@ -41,6 +42,29 @@ class Acknowledgement:
     said_at: datetime
     active: bool
     waits: bool
+    refused: str | None
+
+
+class Standing(StrEnum):
+    """What became of the plan last issued to a gateway."""
+
+    HELD = "held"
+    WAITS = "waits"
+    REFUSED = "refused"
+    UNCONFIRMED = "unconfirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedTo:
+    """The plan last issued to a gateway, and what that says of it; `said_at` None: nothing yet."""
+
+    territory: str
+    gateway: str
+    plan_id: str
+    issued_at: datetime
+    valid_until: datetime
+    said_at: datetime | None
+    standing: Standing
     refused: str | None
 
 
@@ -101,3 +125,30 @@ async def of_latest_plan(conn: AsyncConnection, gateway_id: int) -> Acknowledgem
     if row is None:
         return None
     return Acknowledgement(row["said_at"], bool(row["active"]), bool(row["waits"]), row["refused"])
+
+
+async def of_all(conn: AsyncConnection) -> list[IssuedTo]:
+    """The plan last issued to each gateway, by territory and gateway."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["acknowledgements"])
+        return [
+            IssuedTo(
+                row["territory"],
+                row["gateway"],
+                row["plan_id"],
+                row["issued_at"],
+                row["valid_until"],
+                row["said_at"],
+                _standing(row["active"], row["waits"], row["refused"]),
+                row["refused"],
+            )
+            for row in await cursor.fetchall()
+        ]
+
+
+def _standing(active: object, waits: object, refused: object) -> Standing:
+    if active:
+        return Standing.HELD
+    if waits:
+        return Standing.WAITS
+    return Standing.REFUSED if refused is not None else Standing.UNCONFIRMED

@@ -362,6 +362,19 @@ from (select sha256, gateway_id from lighting_plan where gateway_id = %(gateway_
       order by issued_at desc, plan_id desc limit 1) p
 join lighting_active a using (gateway_id);
 
+-- name: acknowledgements
+-- The plan last issued to each gateway, and what it says of that very plan.
+select t.slug as territory, w.name as gateway, p.plan_id, p.issued_at, p.valid_until, a.said_at,
+       (a.sha256 = p.sha256) as active, (a.next_sha256 = p.sha256) as waits,
+       case when a.refused_sha256 = p.sha256 then a.refused_error end as refused
+from (select distinct on (gateway_id) gateway_id, plan_id, issued_at, valid_until, sha256
+      from lighting_plan order by gateway_id, issued_at desc, plan_id desc) p
+join gateway w using (gateway_id)
+join site using (site_id)
+join territory t using (territory_id)
+left join lighting_active a using (gateway_id)
+order by t.slug, w.name;
+
 -- name: drop_old_decisions
 delete from lighting_decision where hour < %(before)s;
 

@@ -5,6 +5,7 @@ A group is named by its slug, or by `territory.slug` where two territories use t
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ from cloud.lighting import (
     store,
     talq_routes,
 )
-from cloud.lighting.acknowledged import Acknowledgement
+from cloud.lighting.acknowledged import Acknowledgement, Standing
 from cloud.lighting.energy import NightEnergy
 from cloud.lighting.lookup import find
 from cloud.lighting.store import GroupRecord, GroupState, IssuedPlan
@@ -117,6 +118,28 @@ class PlanForm(BaseModel):
     fallback: FallbackForm
 
 
+class IssuedForm(BaseModel):
+    """The plan last issued to a gateway, and whether it holds there."""
+
+    territory: str
+    gateway: str
+    plan_id: str
+    issued_at: datetime
+    valid_until: datetime
+    standing: Standing = Field(
+        description="held; waits for its time; refused; or unconfirmed: the gateway says nothing "
+        "of it yet"
+    )
+    said_at: datetime | None = Field(description="When the gateway last said something of plans")
+    refused: str | None = Field(description="Why it was refused")
+
+
+class IssuedPage(BaseModel):
+    """By territory and gateway."""
+
+    items: list[IssuedForm]
+
+
 class NightForm(BaseModel):
     """One night against the declared baseline, over the time that was metered."""
 
@@ -155,6 +178,13 @@ async def read_group(
     record = find(await store.groups(conn), group, who)
     states = await service.states(conn, clock.now_us())
     return tagged(request, _group(record, states.get(record.group_id)))
+
+
+@router.get("/plans", response_model=IssuedPage, responses=openapi_responses(401, 403))
+async def list_plans(request: Request, who: Reader, conn: Connection) -> Response:
+    """The plan last issued to every gateway that the key may see, and whether it holds there."""
+    found = [one for one in await acknowledged.of_all(conn) if who.sees(one.territory)]
+    return tagged(request, {"items": [asdict(one) for one in found]})
 
 
 @router.get("/groups/{group}/plan", response_model=PlanForm, responses=ERRORS)

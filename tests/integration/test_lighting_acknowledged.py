@@ -36,6 +36,9 @@ def test_a_state_that_cannot_be_trusted_is_refused(payload: bytes) -> None:
         decode_state(payload, CENTRE)
 
 
+PLANS = "/api/v1/lighting/plans"
+
+
 async def test_the_plan_is_shown_with_the_gateways_word(migrated_database_url: str) -> None:
     with psycopg.connect(migrated_database_url, autocommit=True) as conn:
         seed(conn)
@@ -47,6 +50,7 @@ async def test_the_plan_is_shown_with_the_gateways_word(migrated_database_url: s
         await service.issue_plans(db, NOW_US, PlanSigner())
         digest = (await store.latest_plans(db))[CENTRE][0]
         unheard = (await reader.get(path)).json()
+        silent = (await reader.get(PLANS)).json()["items"]
         kept = await acknowledged.keep(
             db,
             {
@@ -55,12 +59,25 @@ async def test_the_plan_is_shown_with_the_gateways_word(migrated_database_url: s
             },
         )
         refused = (await reader.get(path)).json()
+        (told, _) = (await reader.get(PLANS)).json()["items"]
+        assert (told["standing"], told["refused"]) == ("refused", "not signed")
         later = PlanState(TimeUs(NOW_US + 1), digest, None, None, None)
         await acknowledged.keep(db, {CENTRE: later})
         older = PlanState(TimeUs(NOW_US - 1), None, None, None, None)
         await acknowledged.keep(db, {CENTRE: older})
         held = (await reader.get(path)).json()
+        said = (await reader.get(PLANS)).json()["items"]
+        waiting = PlanState(TimeUs(NOW_US + 2), None, digest, None, None)
+        await acknowledged.keep(db, {CENTRE: waiting})
+        waits = (await reader.get(PLANS)).json()["items"]
     assert kept == 1
+    assert [(one["gateway"], one["standing"]) for one in silent] == [
+        ("gw-centre", "unconfirmed"),
+        ("gw-gare", "unconfirmed"),
+    ]
+    assert silent[0]["said_at"] is None
+    assert (said[0]["standing"], said[0]["plan_id"]) == ("held", held["plan_id"])
+    assert [one["standing"] for one in waits] == ["waits", "unconfirmed"]
     assert (unheard["held_at"], unheard["refused"]) == (None, None)
     assert (refused["held_at"], refused["refused"]) == (None, "not signed")
     assert held["held_at"] is not None

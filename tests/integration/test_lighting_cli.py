@@ -49,6 +49,7 @@ DECISION = (
 def test_what_is_there_is_shown(environment: dict[str, str]) -> None:
     groups = run(environment, "groups")
     plan = run(environment, "plan", "rue-centre")
+    plans = run(environment, "plans")
     why = run(environment, "explain", "alzette.rue-centre", "--lang", "en")
     programs = run(environment, "programs", "rue-centre")
     nights = run(environment, "energy", "rue-centre", "--nights", "2")
@@ -56,6 +57,7 @@ def test_what_is_there_is_shown(environment: dict[str, str]) -> None:
     assert "rue-centre" in groups.output
     assert "level_pct" in plan.output
     assert "held_at" in plan.output
+    assert plans.output.count("unconfirmed") == 2
     assert "off: it is day." in why.output
     assert programs.output.startswith("2026-11-20  16:48 100 %, 07:57 off\n2026-11-21  ")
     assert "without a plan  sunset +0 min to sunrise +0 min 100 %\n" in programs.output
