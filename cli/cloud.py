@@ -320,12 +320,13 @@ def restore(
 ) -> None:
     """Fill an empty database from FILE, and ask the gateways for what came after it.
 
-    Stop the roles first. Migrations that this program has and FILE lacks are applied on top.
+    Stop the roles first. Migrations that this program has and FILE lacks are applied on top. An
+    archive of TimescaleDB is restored by a superuser, and belongs to the owner of the database.
 
     \b
     Example:
       createdb --owner eclor eclor2
-      ECLOR_DATABASE_URL=postgresql://eclor@localhost/eclor2 eclor cloud restore eclor.dump
+      ECLOR_DATABASE_URL=postgresql://postgres@localhost/eclor2 eclor cloud restore eclor.dump
     """
     from cloud.backup.service import restore as bring_back
 
