@@ -276,29 +276,53 @@ _PROGRAMS = click.option(
 
 @cloud.command()
 @_common
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    help="In a folder: delete all but so many archives, once the new one is complete.",
+)
 @_PROGRAMS
 @_JSON
 def backup(
-    *, config: Path | None, verbose: bool, file: Path, programs: Path | None, as_json: bool
+    *,
+    config: Path | None,
+    verbose: bool,
+    file: Path,
+    keep: int | None,
+    programs: Path | None,
+    as_json: bool,
 ) -> None:
     """Write the whole database into FILE, by pg_dump, while everything runs on.
 
-    Beside it stands FILE.json, a note of versions that a restore checks: keep the two together.
+    Where FILE is a folder the archive gets the time for a name. Beside it stands FILE.json, a note
+    of versions that a restore checks: keep the two together.
 
     \b
-    Example:
-      eclor cloud backup /var/backups/eclor-$(date +%F).dump
+    Examples:
+      eclor cloud backup before-the-update.dump
+      eclor cloud backup /var/lib/eclor-backup --keep 14
     """
-    from cloud.backup.service import back_up
+    from cloud.backup.service import back_up, name_in, prune
 
+    folder = file if file.is_dir() else None
+    if keep is not None and folder is None:
+        raise click.UsageError(f"--keep is for a folder, and {file} is none")
     settings = _settings(config, verbose=verbose)
-    made = _run(lambda: back_up(settings.database, file, directory=programs))
+    path = file if folder is None else name_in(folder)
+    made = _run(lambda: back_up(settings.database, path, directory=programs))
+    gone = prune(folder, keep=keep) if folder is not None and keep is not None else []
     if as_json:
         note = {"edition": made.note.edition, "migration": made.note.migration}
-        click.echo(json.dumps({"file": str(made.path), "bytes": made.size_bytes, **note}))
+        shown = {"file": str(made.path), "bytes": made.size_bytes, "deleted": [*map(str, gone)]}
+        click.echo(json.dumps(shown | note))
     else:
         click.echo(f"{made.path}: {made.size_bytes:,} bytes, migration {made.note.migration:04d}")
+        for old in gone:
+            click.echo(f"deleted {old}")
+    if made.unnoted is not None:
+        told = "complete, but doctor and metrics do not know of it"
+        click.echo(f"{told}: {made.unnoted}", err=True)
 
 
 @cloud.command()

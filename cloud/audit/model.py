@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+DATABASE, BACKED_UP = "database", "backed_up"
+"""The event of a finished backup: its object and action."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -17,16 +17,18 @@ from typing import LiteralString
 
 import psycopg
 
+from cloud.audit.model import BACKED_UP, DATABASE, Event
+from cloud.audit.store import record_now
 from cloud.backup import archive, programs
 from cloud.backup.archive import Archive, Note
 from cloud.backup.programs import Program
-from cloud.errors import BackupError
+from cloud.errors import BackupError, DatabaseUnavailable
 from cloud.ingest.rewind import Rewound, rewind
 from cloud.settings import Database
 from cloud.storage import editions, queries
 from cloud.storage.editions import Edition
 from cloud.storage.migrate import migrate
-from cloud.storage.pool import connect
+from cloud.storage.pool import connect, explained
 
 _SQL = queries.load(__file__)
 _LOCK_WAIT = "--lock-wait-timeout=60000"  # ms; a migration in progress ends the attempt
@@ -35,11 +37,12 @@ _NEUTRAL = ("--no-owner", "--no-privileges")
 
 @dataclass(frozen=True, slots=True)
 class Backed:
-    """A finished backup."""
+    """A finished backup; `unnoted` says why the database does not know of it, as a standby."""
 
     path: Path
     size_bytes: int
     note: Note
+    unnoted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,22 @@ def back_up(database: Database, path: Path, *, directory: Path | None = None) ->
         raise BackupError(f"{exc.filename or path}: {exc.strerror}") from exc
     finally:
         part.unlink(missing_ok=True)
-    return Backed(path, path.stat().st_size, note)
+    size_bytes = path.stat().st_size
+    return Backed(path, size_bytes, note, _noted(database, path, size_bytes))
+
+
+def name_in(folder: Path) -> Path:
+    """A name for an archive of now; names sort as their times do."""
+    return folder / f"eclor-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.dump"
+
+
+def prune(folder: Path, *, keep: int) -> list[Path]:
+    """Delete all but the newest `keep` archives of `name_in`, with their notes; which ones."""
+    old = sorted(folder.glob("eclor-*.dump"))[:-keep]
+    for path in old:
+        path.unlink(missing_ok=True)
+        archive.note_path(path).unlink(missing_ok=True)
+    return old
 
 
 def restore(
@@ -125,6 +143,19 @@ def _note(database: Database, dump: Program) -> Note:
     timescale = offered.timescale if form is Edition.TIMESCALE else None
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     return Note(made_at, form.value, offered.postgres, timescale, row[0] if row else 0)
+
+
+def _noted(database: Database, path: Path, size_bytes: int) -> str | None:
+    """Note the backup where doctor and metrics look for it; why it could not be, or None."""
+    after = {"file": path.name, "bytes": size_bytes}
+    try:
+        with connect(database, role="backup") as conn:
+            record_now(conn, Event("console", BACKED_UP, DATABASE, after=after))
+    except DatabaseUnavailable as exc:
+        return str(exc)
+    except psycopg.Error as exc:
+        return explained(exc)
+    return None
 
 
 def _check_versions(conn: psycopg.Connection, program: Program, found: Archive) -> None:

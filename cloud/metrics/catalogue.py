@@ -101,6 +101,7 @@ METRICS: Mapping[str, Declared] = MappingProxyType(
         "eclor_compression_overdue_partitions": Declared(
             "jobs", _G, "Partitions that should be compressed and are not"
         ),
+        "eclor_backup_age_seconds": Declared("jobs", _G, "Since the last eclor cloud backup"),
         "eclor_wait_estimate_age_seconds": Declared("jobs", _G, "Since the newest wait estimate"),
         "eclor_wait_facilities": Declared(
             "jobs", _G, "Facilities by the situation of their newest estimate", ("situation",)

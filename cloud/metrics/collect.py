@@ -121,6 +121,7 @@ def read(conn: psycopg.Connection) -> list[Metric]:
         "eclor_rollup_backlog_seconds",
         "eclor_rollup_faulty_hours",
         "eclor_compression_overdue_partitions",
+        "eclor_backup_age_seconds",
         "eclor_wait_estimate_age_seconds",
         "eclor_wait_facilities",
         "eclor_wait_resets",

@@ -43,6 +43,11 @@ group by s.state;
 select count(p)::float8
 from raw_store left join lateral eclor_uncompressed(table_name, interval '2 days') p on true;
 
+-- name: eclor_backup_age_seconds
+-- By `eclor cloud backup`; null before the first.
+select (select extract(epoch from now() - at)::float8 from audit_event
+        where object = 'database' and action = 'backed_up' order by audit_id desc limit 1);
+
 -- name: eclor_wait_estimate_age_seconds
 select extract(epoch from now() - max(t))::float8 from wait_estimate;
 

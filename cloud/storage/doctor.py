@@ -6,12 +6,14 @@ from typing import Any
 
 import psycopg
 
+from cloud.audit.model import BACKED_UP, DATABASE
 from cloud.errors import MigrationError
 from cloud.storage import editions, migrate
 from cloud.storage.editions import Edition, Offer
 from cloud.storage.pool import UPDATE
 
 _MANY_MARKS = 100_000
+_OLD_BACKUP_H = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _locks(conn: psycopg.Connection) -> list[Finding]:
 
 def _keeping(conn: psycopg.Connection, form: Edition, offered: Offer) -> list[Finding]:
     """What the jobs role should have done: partitions, sums, compression, retention."""
-    findings = _sums(conn) + _floors(conn)
+    findings = [*_sums(conn), *_floors(conn), _backup(conn)]
     if form is Edition.PLAIN:
         findings += _partitions(conn)
     elif offered.licence == "timescale":
@@ -178,6 +180,23 @@ def _floors(conn: psycopg.Connection) -> list[Finding]:
         return [Finding("ok", "no readings were dropped so far")]
     floors = ", ".join(f"{table} before {day}" for table, day in rows)
     return [Finding("ok", f"dropped by retention: {floors}; their sums stay")]
+
+
+def _backup(conn: psycopg.Connection) -> Finding:
+    """When the database was last brought to safety, by our command or by PostgreSQL's archiving."""
+    row = conn.execute(
+        "select extract(epoch from now() - at)::float8 / 3600, after ->> 'file' from audit_event"
+        " where object = %s and action = %s order by audit_id desc limit 1",
+        (DATABASE, BACKED_UP),
+    ).fetchone()
+    archived = conn.execute("select current_setting('archive_mode') <> 'off'").fetchone()
+    if archived is not None and archived[0]:
+        return Finding("ok", "the write-ahead log is archived (archive_mode)")
+    if row is None:
+        return Finding("warning", "eclor cloud backup was never run here: see eclor-backup.timer")
+    hours, file = row
+    told = f"the last backup is {hours:.0f} hours old ({file})"
+    return Finding("ok" if hours < _OLD_BACKUP_H else "warning", told)
 
 
 def _compression(conn: psycopg.Connection) -> list[Finding]:

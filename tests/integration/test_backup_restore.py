@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from psycopg import sql
+from psycopg.sql import SQL, Identifier
 
 from cli.cloud import cloud
 from cloud.backup import archive
@@ -25,6 +26,7 @@ from cloud.ingest.delivery import Delivery
 from cloud.rollups import retention
 from cloud.rollups import service as rollups
 from cloud.settings import Database, Retention
+from cloud.storage.doctor import diagnose
 from cloud.storage.migrate import migrate
 from edge.outbox import Outbox
 from edge.outbox_file import MIN_BYTES
@@ -254,6 +256,7 @@ def test_a_database_in_use_or_with_contents_is_not_written_over_unless_told(
 ) -> None:
     file = tmp_path / "eclor.dump"
     database = Database(url=filled)
+    before = contents(filled)
     back_up(database, file, directory=programs)
     with pytest.raises(BackupError, match="not empty; restore into a new one"):
         restore(database.url, file, directory=programs)
@@ -262,7 +265,6 @@ def test_a_database_in_use_or_with_contents_is_not_written_over_unless_told(
         pytest.raises(BackupError, match="eclor ingest still uses the database"),
     ):
         restore(database.url, file, directory=programs, replace=True)
-    before = contents(filled)
     with psycopg.connect(filled, autocommit=True) as conn:
         conn.execute("delete from light_reading")
     restore(database.url, file, directory=programs, replace=True, ask_again=False)
@@ -338,6 +340,56 @@ def test_what_a_superuser_restores_belongs_to_the_owner_of_the_database(
 
 
 @pytest.mark.database
+def test_a_folder_keeps_the_newest_and_the_database_knows_its_last_backup(
+    command: Callable[..., Result], filled: str, programs: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    for name in ("eclor-2025-01-01T020000Z.dump", "eclor-2025-01-02T020000Z.dump"):
+        (folder / name).touch()
+        archive.note_path(folder / name).touch()
+    (folder / "before-the-update.dump").touch()
+    assert "eclor cloud backup was never run here" in _told(filled)
+    done = json.loads(
+        command("backup", folder, "--keep", 2, "--programs", programs, "--json").stdout
+    )
+    made = Path(done["file"]).name
+    assert done["deleted"] == [str(folder / "eclor-2025-01-01T020000Z.dump")]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "before-the-update.dump",
+        "eclor-2025-01-02T020000Z.dump",
+        "eclor-2025-01-02T020000Z.dump.json",
+        made,
+        f"{made}.json",
+    ]
+    assert f"the last backup is 0 hours old ({made})" in _told(filled)
+    with psycopg.connect(filled) as conn:
+        conn.execute("update audit_event set at = at - interval '50 hours'")
+    assert f"warning the last backup is 50 hours old ({made})" in _told(filled)
+
+
+@pytest.mark.database
+def test_a_backup_that_cannot_be_noted_is_one_all_the_same(
+    command: Callable[..., Result], filled: str, programs: Path, tmp_path: Path
+) -> None:
+    """As that of a standby, on which nothing can be written."""
+    with psycopg.connect(filled, autocommit=True) as conn:
+        conn.execute(
+            SQL("alter database {} set default_transaction_read_only = on").format(
+                Identifier(conn.info.dbname)
+            )
+        )
+    done = command("backup", tmp_path / "eclor.dump", "--programs", programs)
+    assert done.exit_code == 0
+    assert "complete, but doctor and metrics do not know of it: cannot execute" in done.stderr
+
+
+def _told(url: str) -> str:
+    with psycopg.connect(url) as conn:
+        return "\n".join(f"{found.level} {found.text}" for found in diagnose(conn).findings)
+
+
+@pytest.mark.database
 def test_only_a_superuser_restores_an_archive_of_timescaledb(
     filled: str, cluster: Cluster, programs: Path, tmp_path: Path
 ) -> None:
@@ -403,6 +455,8 @@ def test_the_commands_say_what_they_did(
     assert made.stdout.startswith(f"{file}: ")
     again = command("backup", file, "--programs", programs)
     assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
+    told = command("backup", file, "--keep", 3)
+    assert (told.exit_code, "--keep is for a folder" in told.stderr) == (2, True)
     monkeypatch.setitem(os.environ, "ECLOR_DATABASE_URL", cluster.as_superuser(filled))
     refused = command("restore", file, "--programs", programs)
     assert refused.exit_code == 1

@@ -14,6 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cloud.api.app import create_app
+from cloud.audit.model import BACKED_UP, DATABASE
+from cloud.audit.model import Event as Audited
+from cloud.audit.store import record_now
 from cloud.clock import ManualClock
 from cloud.errors import AddressTaken
 from cloud.events import Event, Events
@@ -179,6 +182,7 @@ async def test_the_database_tells_edition_gateways_holes_and_quarantine(
     with psycopg.connect(migrated_database_url, autocommit=True) as conn:
         outcomes = accept(conn, [_delivery(1), _delivery(3), _delivery(4, t_us=2 * NOW_US)])
         conn.execute("update stream set updated_at = now()")
+        record_now(conn, Audited("console", BACKED_UP, DATABASE))
         conn.execute(
             "insert into rollup_fault select gateway_id, 1, now(), 8, '', now(),"
             " case when name = 'cab-centre-1' then now() end from gateway"
@@ -196,6 +200,7 @@ async def test_the_database_tells_edition_gateways_holes_and_quarantine(
     assert found["eclor_rollup_faulty_hours"] == {("retried",): 1, ("given_up",): 2}
     assert found["eclor_compression_overdue_partitions"][()] == 0
     assert found["eclor_database_size_bytes"][()] > 1_000_000
+    assert 0 <= found["eclor_backup_age_seconds"][()] < 3_600
     told = set(found) | {"eclor_quarantine_refused", "eclor_wait_estimate_age_seconds"}
     told |= {"eclor_plan_left_seconds"}  # nothing of theirs has happened here
     assert {name for name, d in METRICS.items() if name.startswith("eclor_database")} <= told

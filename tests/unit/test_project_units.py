@@ -10,11 +10,15 @@ from click.testing import CliRunner
 
 from cli.main import main as cli
 
-UNITS = sorted((Path(__file__).parents[2] / "config/systemd").glob("*.service"))
+FOLDER = Path(__file__).parents[2] / "config/systemd"
+UNITS = sorted(FOLDER.glob("*.service"))
+TIMERS = sorted(FOLDER.glob("*.timer"))
 # Tenths of systemd's exposure score; DESIGN asks for 1.2 on a gateway and 1.1 in the cloud.
 MOST_EXPOSED = {"eclor-edge.service": 12}
 MOST_EXPOSED_CLOUD = 11
 PROGRAM = "/opt/eclor/bin/eclor"
+# What a timer starts ends by itself; the others are daemons.
+DAEMONS = [unit for unit in UNITS if unit.with_suffix(".timer") not in TIMERS]
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None,
@@ -32,7 +36,7 @@ def _sandbox(unit: Path) -> str:
 
 
 def test_every_daemon_has_its_unit() -> None:
-    commands = {dict(_settings(unit))["ExecStart"].split(" --")[0] for unit in UNITS}
+    commands = {dict(_settings(unit))["ExecStart"].split(" --")[0] for unit in DAEMONS}
     roles = ("edge run", "cloud ingest", "cloud api", "cloud jobs")
     assert commands == {f"{PROGRAM} {role}" for role in roles}
 
@@ -55,7 +59,7 @@ def test_the_command_understands_what_starts_it(words: list[str]) -> None:
 
 @needs_systemd
 def test_systemd_accepts_every_unit(tmp_path: Path) -> None:
-    for unit in UNITS:
+    for unit in [*UNITS, *TIMERS]:
         # The program is installed on a gateway, not here.
         text = unit.read_text().replace(PROGRAM, "/bin/true")
         (tmp_path / unit.name).write_text(text)
@@ -82,7 +86,13 @@ def test_a_unit_is_no_more_exposed_than_promised(unit: Path) -> None:
     assert done.returncode == 0, done.stdout[-300:] + done.stderr
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda timer: timer.name)
+def test_what_a_timer_starts_ends_and_is_made_up_for(timer: Path) -> None:
+    assert dict(_settings(timer.with_suffix(".service")))["Type"] == "oneshot"
+    assert dict(_settings(timer))["Persistent"] == "true"
+
+
+@pytest.mark.parametrize("unit", DAEMONS, ids=lambda unit: unit.name)
 def test_a_unit_reports_its_readiness_and_its_life(unit: Path) -> None:
     settings = dict(_settings(unit))
     assert settings["Type"] == "notify"
