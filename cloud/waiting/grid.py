@@ -20,6 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.waiting import kernel
+from cloud.waiting.bays import (
+    OVER_CAPACITY,
+    Room,
+    Weights,
+    conservation,
+    departures,
+    unseen_conservation,
+)
 from cloud.waiting.site import DETECTORS, NOT_COVERED, Detector, OpeningCounts, SiteModel
 from protocols.time import US_PER_S, TimeUs
 
@@ -34,20 +42,17 @@ LEVEL_MOVE_S = 2.0 * 3600.0
 
 LEVEL_LIMITS = (0.3, 3.0)
 RATE_HALF_LIFE_S = 90.0 * 60.0
-FLOW_MEMORY_S = 900.0
 BAYS_MOVE_S = 3600.0
 """Mean time between two changes of the number of bays by one."""
 
-OVER_CAPACITY = 0.05
-"""Weight of each car served beyond the bays believed in use."""
+LEAK_PER_S = 1e-5
+"""Share of the mass that forgets its queue each second (4 % an hour): keeps the filter awake."""
 
-LEAK_PER_S = 5e-5
-"""Share of the mass that forgets its queue each second (0.3 % a minute): keeps the filter awake."""
+NEGLIGIBLE = 1e-8
+"""Mass that a long queue has to have for being carried along."""
 
 IMPOSSIBLE = 1e-12
 """Under this the counts contradict the state: the filter is reset, and the reset counted."""
-
-MOST_MISSING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,8 @@ class State:
     one level where the tail is seen, else those of `level_nodes`. `bays`: P(c bays in use),
     (max_bays + 1,). `service`: (departures, busy-bay seconds) of the Gamma law of the
     service rate of a bay. `level`: (cars seen, cars expected) of the Gamma law of the arrivals
-    over the profile. `flows`: recent cars a second by detector. `resets`: times the counts
-    contradicted the state. `evidence`: log-likelihood of all counts, to compare models by.
+    over the profile. `resets`: times the counts contradicted the state. `evidence`:
+    log-likelihood of all counts, to compare models by.
     """
 
     t_us: TimeUs
@@ -67,7 +72,6 @@ class State:
     bays: Vector
     service: tuple[float, float]
     level: tuple[float, float]
-    flows: tuple[float, float, float]
     resets: int = 0
     evidence: float = 0.0
 
@@ -110,7 +114,6 @@ class State:
                 self.t_us,
                 *self.service,
                 *self.level,
-                *self.flows,
                 self.resets,
                 self.evidence,
                 *self.grid.shape,
@@ -133,15 +136,14 @@ class State:
             t_us=TimeUs(int(body[0])),
             service=(float(body[1]), float(body[2])),
             level=(float(body[3]), float(body[4])),
-            flows=(float(body[5]), float(body[6]), float(body[7])),
-            resets=int(body[8]),
-            evidence=float(body[9]),
+            resets=int(body[5]),
+            evidence=float(body[6]),
             bays=body[_HEAD : _HEAD + shape[2]],
             grid=body[_HEAD + shape[2] :].reshape(shape),
         )
 
 
-_HEAD = 13
+_HEAD = 10
 
 
 def start(
@@ -165,14 +167,12 @@ def start(
     if not model.known_zero:
         grid[0, :] = 1.0 / (model.max_bays + 1)
     strength = 1.0 / max(model.profile.dispersion, 1e-3)
-    flow = model.profile.rates.max() * 0.5
     return State(
         t_us=t_us,
         grid=grid[None] / grid.sum(),
         bays=bays_prior(model, second),
         service=(model.service_weight, model.service_weight * model.mean_service_s),
         level=(strength, strength),
-        flows=(flow, flow, flow),
     )
 
 
@@ -221,26 +221,16 @@ def step(
     """
     dt_s = model.step_s
     expected = model.profile.rate(kind, second) * dt_s
-    arrivals = expected * state.level_mean
-    flows = (arrivals / dt_s, state.flows[1], state.flows[2])
-    laws = [
-        None
-        if count is None
-        else kernel.passed(
-            count,
-            flow * dt_s,
-            model.detectors[one].miss,
-            model.detectors[one].double,
-        )
-        for one, count, flow in zip(DETECTORS, counts, flows, strict=True)
-    ]
+    service = state.service_rate * dt_s
+    laws = _laws(model, counts, expected * state.level_mean)
     before = _split(state) if laws[0] is None else state.grid.sum(axis=0, keepdims=True)
-    grid = _arrive_unseen(before, expected, model) if laws[0] is None else _arrive(before, laws[0])
-    grid = _enter_and_leave(grid, laws[1], laws[2], state.service_rate * dt_s)
+    live = before[:, : _longest(before) + 1]
+    grid = _arrive_unseen(live, expected, model) if laws[0] is None else _arrive(live, laws[0])
+    grid = _leave(_enter(grid, laws[1]), laws[2], counts[1] or 0, service)
     if laws[1] is None:
         grid = _fill(grid, state.bays, model.max_bays)
     grid = _abandon(_fold(grid, model), model.leave_rate * dt_s)
-    grid, bays, total = _conserve(model, grid, state.bays, is_open=is_open)
+    grid, bays, total = _conserve(grid, state.bays, _weights(model, state, counts, is_open=is_open))
     resets = state.resets
     if not total > IMPOSSIBLE:
         grid, total, resets = _reset(before), IMPOSSIBLE, resets + 1
@@ -284,10 +274,28 @@ def run(
         yield state
 
 
+def _laws(
+    model: SiteModel, counts: tuple[int | None, int | None, int | None], arrivals: float
+) -> list[tuple[int, Vector] | None]:
+    """Of the cars that passed each detector. What is expected bears on the tail alone: who enters
+    and leaves is expected by the grid's own moves."""
+    return [
+        None
+        if count is None
+        else kernel.passed(count, flow, model.detectors[one].miss, model.detectors[one].double)
+        for one, count, flow in zip(DETECTORS, counts, (arrivals, None, None), strict=True)
+    ]
+
+
 def _covered(row: NDArray[np.int64] | None, index: int) -> int | None:
     if row is None or index >= len(row) or row[index] == NOT_COVERED:
         return None
     return int(row[index])
+
+
+def _longest(grid: Vector) -> int:
+    """The longest queue that is worth following: what lies above is NEGLIGIBLE."""
+    return int(np.flatnonzero(grid.sum(axis=(0, 2)) > NEGLIGIBLE)[-1])
 
 
 def _arrive(grid: Vector, came: tuple[int, Vector]) -> Vector:
@@ -333,32 +341,32 @@ def _level_drift(grid: Vector, prior: Vector, chance: float) -> Vector:
     return np.asarray((1.0 - chance) * grid + chance * prior[:, None, None] * grid.sum(axis=0))
 
 
-def _enter_and_leave(
-    grid: Vector,
-    entered: tuple[int, Vector] | None,
-    left: tuple[int, Vector] | None,
-    service: float,
-) -> Vector:
-    """Entries move cars from q to b, departures take them from b.
+def _enter(grid: Vector, entered: tuple[int, Vector] | None) -> Vector:
+    """Entries move cars from q to b. What would need a negative queue is impossible and dropped.
 
-    What would need a negative queue or negative bays is impossible and is dropped. Within a step
-    the order of entries and departures is free: b may pass the limit in between.
+    Within a step the order of entries and departures is free: b may pass the limit in between.
     """
     first, weights = (0, np.ones(1)) if entered is None else entered
-    spare = first + weights.size - 1
     levels, rows, columns = grid.shape
-    moved = np.zeros((levels, rows, columns + spare))
+    moved = np.zeros((levels, rows, columns + first + weights.size - 1))
     for index, weight in enumerate(weights):
         cars = first + index
         if cars < rows:
             moved[:, : rows - cars, cars : cars + columns] += weight * grid[:, cars:]
+    return moved
+
+
+def _leave(grid: Vector, left: tuple[int, Vector] | None, entered: int, service: float) -> Vector:
+    """Departures take cars from b, as likely as they are for so many busy bays."""
+    columns = grid.shape[2]
     if left is None:
-        return np.asarray(moved @ _thinning(columns + spare, round(service, 5)))
-    out = np.zeros_like(moved)
+        return np.asarray(grid @ _thinning(columns, round(service, 5)))
+    out = np.zeros_like(grid)
     for index, weight in enumerate(left[1]):
         cars = left[0] + index
-        if cars < columns + spare:
-            out[..., : columns + spare - cars] += weight * moved[..., cars:]
+        if cars < columns:
+            chance = weight * departures(columns, cars, entered, service)[cars:]
+            out[..., : columns - cars] += chance * grid[..., cars:]
     return out
 
 
@@ -396,10 +404,12 @@ def _fold(grid: Vector, model: SiteModel) -> Vector:
     rows, columns = model.max_queue + 1, model.max_bays + 1
     if grid.shape[1] > rows:
         grid[:, rows - 1] += grid[:, rows:].sum(axis=1)
-    out = grid[:, :rows, :columns].copy()
+    out = np.zeros((grid.shape[0], rows, columns))
+    filled = min(grid.shape[1], rows)
+    out[:, :filled] = grid[:, :filled, :columns]
     if grid.shape[2] > columns:
-        over = grid[:, :rows, columns:]
-        out[..., -1] += over @ (OVER_CAPACITY ** np.arange(1, over.shape[2] + 1))
+        over = grid[:, :filled, columns:]
+        out[:, :filled, -1] += over @ (OVER_CAPACITY ** np.arange(1, over.shape[2] + 1))
     return out
 
 
@@ -413,12 +423,27 @@ def _abandon(grid: Vector, chance: float) -> Vector:
     return np.asarray(out)
 
 
-def _conserve(
-    model: SiteModel, grid: Vector, bays: Vector, *, is_open: bool
-) -> tuple[Vector, Vector, float]:
+def _weights(
+    model: SiteModel,
+    state: State,
+    counts: tuple[int | None, int | None, int | None],
+    *,
+    is_open: bool,
+) -> Weights:
+    """By bays busy and in use, of what can be after such a step (`bays`)."""
+    pressure = round(model.step_s / model.refill_s, 2) if is_open else 0.0
+    room = Room(model.max_bays, pressure, model.blocked)
+    entered = round(state.service_rate * model.step_s * state.mean_bays)
+    entered = counts[1] if counts[1] is not None else entered
+    if counts[2] is not None:
+        return conservation(room, entered, counts[2])
+    expected = state.mean_bays * state.service_rate * model.step_s
+    return unseen_conservation(room, entered, expected)
+
+
+def _conserve(grid: Vector, bays: Vector, weights: Weights) -> tuple[Vector, Vector, float]:
     """Grid and bays made to agree; also the mass left over, which is the evidence of the counts."""
-    pressure = model.step_s / model.refill_s if is_open else 0.0
-    idle, waiting = _conservation(model.max_bays, round(pressure, 2))
+    idle, waiting = weights
     empty = grid[:, 0].sum(axis=0) @ idle
     queued = grid[:, 1:].sum(axis=(0, 1)) @ waiting
     belief = bays * (empty + queued)
@@ -429,20 +454,6 @@ def _conserve(
     if not total > IMPOSSIBLE:
         return grid, bays, 0.0
     return out / total, np.asarray(belief / belief.sum()), total
-
-
-@lru_cache(maxsize=256)
-def _conservation(max_bays: int, steps: float) -> tuple[Vector, Vector]:
-    """Weights (busy, bays): with nobody waiting, and with cars waiting beside free bays.
-
-    exp(-step / refill time) a free bay, at most three; 0.12 a bay for a step of a minute.
-    """
-    busy = np.arange(max_bays + 1)[:, None]
-    bays = np.arange(max_bays + 1)[None, :]
-    idle = OVER_CAPACITY ** np.maximum(busy - bays, 0).astype(np.float64)
-    free = np.clip(bays - busy, 0, MOST_MISSING)
-    waiting = idle * np.exp(-steps * free)
-    return idle, waiting
 
 
 def _reset(grid: Vector) -> Vector:
@@ -492,7 +503,7 @@ def _learn(
     expected: float,
     served_s: Sequence[float],
 ) -> State:
-    """Level, service rate and recent flows from what was counted in the step."""
+    """Level and service rate from what was counted in the step."""
     dt_s = model.step_s
     gains = [model.detectors[one].gain for one in DETECTORS]
     cars = [None if n is None else n / gain for n, gain in zip(counts, gains, strict=True)]
@@ -501,7 +512,6 @@ def _learn(
         after,
         level=_learn_level(before, cars, expected, full, dt_s),
         service=_learn_service(before, after, cars, full, served_s, model),
-        flows=_learn_flows(before.flows, cars, dt_s),
     )
 
 
@@ -539,14 +549,3 @@ def _learn_service(
         departures += weight * through
         busy_s += weight * busy * model.step_s
     return departures + len(served_s), busy_s + math.fsum(served_s)
-
-
-def _learn_flows(
-    flows: tuple[float, float, float], cars: list[float | None], dt_s: float
-) -> tuple[float, float, float]:
-    share = min(1.0, dt_s / FLOW_MEMORY_S)
-    new = [
-        flow if n is None else (1.0 - share) * flow + share * n / dt_s
-        for flow, n in zip(flows, cars, strict=True)
-    ]
-    return new[0], new[1], new[2]

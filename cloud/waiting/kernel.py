@@ -38,14 +38,16 @@ def count_table(miss: float, double: float) -> Vector:
     return table
 
 
-def passed(counted: int, flow: float, miss: float, double: float) -> tuple[int, Vector]:
+def passed(counted: int, flow: float | None, miss: float, double: float) -> tuple[int, Vector]:
     """Law of the cars that passed: (least, weights of least, least + 1, ...), sum 1.
 
-    `flow`: cars expected in this step, as the rest of the evidence says.
+    `flow`: cars expected in this step (Poisson) where nothing else holds it; None: no more than
+    how likely the count is after each number of cars, for who weighs by what is expected himself.
     """
     if miss <= 0.0 and double <= 0.0:
         return counted, np.ones(1)
-    return _passed(counted, _rounded_flow(flow), round(miss, 3), round(double, 3))
+    expected = None if flow is None else _rounded_flow(flow)
+    return _passed(counted, expected, round(miss, 3), round(double, 3))
 
 
 def poisson(mean: float) -> Vector:
@@ -63,13 +65,15 @@ def _rounded_flow(flow: float) -> float:
 
 
 @lru_cache(maxsize=16384)
-def _passed(counted: int, flow: float, miss: float, double: float) -> tuple[int, Vector]:
+def _passed(counted: int, flow: float | None, miss: float, double: float) -> tuple[int, Vector]:
     shift = max(0, counted - MOST)
     n = counted - shift
     low, high = max(0, n - WINDOW), n + WINDOW
     passed_n = np.arange(low, high + 1)
-    prior = passed_n * math.log(flow) - np.array([math.lgamma(k + 1.0) for k in passed_n])
-    weights = count_table(miss, double)[low : high + 1, n] * np.exp(prior - prior.max())
+    weights = count_table(miss, double)[low : high + 1, n]
+    if flow is not None:
+        prior = passed_n * math.log(flow) - np.array([math.lgamma(k + 1.0) for k in passed_n])
+        weights = weights * np.exp(prior - prior.max())
     keep = weights > weights.max() * 1e-4
     first = int(np.argmax(keep))
     last = len(keep) - int(np.argmax(keep[::-1]))

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cloud.waiting import grid
+from cloud.waiting import evidence, grid
 from cloud.waiting.calibration import fitted, randomised_pit, unchanged
 from cloud.waiting.gains import detector_laws
 from cloud.waiting.law import wait
@@ -42,10 +42,6 @@ PRIOR_CARS = 100.0
 SERVICE_LIMITS = (0.2, 5.0)
 """Of the declared mean service time."""
 
-REFILL_OF_SERVICE = 0.04
-TRIAL_STEPS = 3_000
-"""Steps of the fullest openings on which numbers of bays are compared."""
-
 PROFILE_STEPS = 9_000
 PROFILE_ROUNDS = 2
 
@@ -55,9 +51,6 @@ matches by a car, and what is learned from these is wider than the truth."""
 
 LABEL_EVERY = 5
 """Steps between two labels: those of one minute and the next tell the same."""
-
-PATIENCE_S = 2_000.0
-"""A car is as likely as not to stay away from a queue of some such wait."""
 
 LEVEL_SPREAD = 0.08
 """Least variance of an opening's level; a level moves within an opening also."""
@@ -72,13 +65,19 @@ def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
         bays=declared.bays,
         mean_service_s=service_s,
         step_s=openings[0].step_s if openings else 60.0,
-        max_bays=declared.bays + 2,
-        refill_s=REFILL_OF_SERVICE * service_s,
         detectors=laws,
         profile=Profile(rates, _dispersion(openings, laws, rates)),
     )
-    model = _with_bays(first, openings, declared.bays)
+    model = _on_trial(first, openings, declared.bays)
     return _calibrated(_uncensored(model, openings), openings)
+
+
+def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared_bays: int) -> SiteModel:
+    """With what only trials tell: bays in use and of no use, time to drive up."""
+    fullest = evidence.fullest(openings)
+    if not any(one.exit is not None for one in fullest):
+        return evidence.Trial(declared_bays).of(model)
+    return evidence.fitted(model, fullest, declared_bays, most=_most_inside(fullest, model))
 
 
 def _calibrated(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
@@ -153,56 +152,6 @@ def _some(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
     return chosen
 
 
-def _with_bays(model: SiteModel, openings: Sequence[OpeningCounts], declared: int) -> SiteModel:
-    """The number of bays with the greatest evidence, looked for upwards and downwards."""
-    fullest = _fullest(openings)
-    if not any(one.exit is not None for one in fullest):
-        return _of_bays(model, declared)
-    most = declared + 2 if not fullest else max(2, _most_inside(fullest, model))
-    found: dict[int, float] = {}
-
-    def evidence(bays: int) -> float:
-        if bays not in found:
-            found[bays] = _evidence(_of_bays(model, bays), fullest)
-        return found[bays]
-
-    best = min(max(declared, 1), most)
-    while evidence(best + 1) > evidence(best) and best < most:
-        best += 1
-    while best > 1 and evidence(best - 1) > evidence(best):
-        best -= 1
-    return _of_bays(model, best)
-
-
-def _of_bays(model: SiteModel, bays: int) -> SiteModel:
-    return replace(
-        model,
-        bays=bays,
-        max_bays=bays + 2,
-        balk_queue=max(4.0, PATIENCE_S * bays / model.mean_service_s),
-    )
-
-
-def _evidence(model: SiteModel, openings: Sequence[OpeningCounts]) -> float:
-    return sum(list(grid.run(model, one))[-1].evidence for one in openings)
-
-
-def _fullest(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
-    """Openings with most cars a step, until TRIAL_STEPS."""
-    chosen, steps = [], 0
-    busiest = sorted((one for one in openings if one.steps), key=lambda one: -_cars_a_step(one))
-    for one in busiest:
-        if steps >= TRIAL_STEPS:
-            break
-        chosen.append(one)
-        steps += one.steps
-    return chosen
-
-
-def _cars_a_step(one: OpeningCounts) -> float:
-    return 0.0 if one.entry is None else float(np.maximum(one.entry, 0).sum()) / one.steps
-
-
 def _inside(one: OpeningCounts, laws: dict[Detector, DetectorLaw]) -> Vector:
     """Cars inside after each step, by gains and the opening's own residue spread over its cars."""
     assert one.entry is not None
@@ -218,7 +167,7 @@ def _inside(one: OpeningCounts, laws: dict[Detector, DetectorLaw]) -> Vector:
 def _most_inside(openings: Sequence[OpeningCounts], model: SiteModel) -> int:
     laws = dict(model.detectors)
     inside = [_inside(one, laws) for one in openings if one.exit is not None]
-    return round(float(np.quantile(np.concatenate(inside), 0.98))) + 2 if inside else 2
+    return max(2, round(float(np.quantile(np.concatenate(inside), 0.98))) + 2) if inside else 2
 
 
 def _mean_service_s(

@@ -17,7 +17,7 @@ from protocols.time import US_PER_S, TimeUs
 Vector = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-VERSION = 2
+VERSION = 3
 KINDS = 8
 """Kinds of day: Monday to Sunday, then a public holiday."""
 
@@ -110,6 +110,9 @@ class SiteModel:
     refill_s: float = 27.0
     """Mean time until a free bay is taken by a waiting car."""
 
+    blocked: float = 0.0
+    """Share of the bays that the car at the head of the queue cannot use: several flows."""
+
     leave_rate: float = 0.0
     """Abandonment: chance a second that a waiting car leaves the queue without entry."""
 
@@ -171,6 +174,7 @@ _PLAIN = (
     "service_weight",
     "cv2",
     "refill_s",
+    "blocked",
     "leave_rate",
     "balk_queue",
     "known_zero",

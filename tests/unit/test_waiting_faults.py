@@ -11,7 +11,7 @@ from benchmarks.harness import MeasurementError
 from benchmarks.waiting_faults import FAULTS, Told, judge
 from benchmarks.waiting_truth.cases import play
 from benchmarks.waiting_truth.design import SMALL
-from cloud.waiting import learning
+from cloud.waiting import evidence, learning
 from cloud.waiting.model import Situation
 from cloud.waiting.site import NOT_COVERED, Detector
 
@@ -23,7 +23,7 @@ BY_NAME = {one.name: one for one in FAULTS}
 def learns_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     """From a few openings: what is learned is tested elsewhere."""
     monkeypatch.setattr(learning, "PROFILE_STEPS", 600)
-    monkeypatch.setattr(learning, "TRIAL_STEPS", 600)
+    monkeypatch.setattr(evidence, "TRIAL_STEPS", 600)
 
 
 def test_a_lost_link_is_forgotten_once_its_counts_have_come(

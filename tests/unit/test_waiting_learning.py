@@ -1,5 +1,6 @@
 """What a site's model learns from counts alone, against a truth that only the test knows."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from benchmarks.waiting_truth.design import REFERENCE, Counter, Design
 from benchmarks.waiting_truth.detectors import counts
 from benchmarks.waiting_truth.simulate import openings
+from cloud.waiting import evidence, learning
 from cloud.waiting.gains import detector_laws
 from cloud.waiting.learning import learn
 from cloud.waiting.site import NOT_COVERED, Declared, Detector, OpeningCounts, SiteModel
@@ -21,6 +23,15 @@ def counted(design: Design, seed: int, most: int = 36) -> list[OpeningCounts]:
 COUNTS = counted(REFERENCE, 11)
 WRONG = Declared(bays=5, mean_service_s=900.0)
 """There are 6 bays, and a car is served for 672 s."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def briefly() -> Iterator[None]:
+    """Trials and profile from fewer openings than a site's: enough for a regular one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "PROFILE_STEPS", 4_000)
+        patch.setattr(evidence, "TRIAL_STEPS", 1_000)
+        yield
 
 
 @pytest.fixture(scope="module")

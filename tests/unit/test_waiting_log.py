@@ -16,7 +16,7 @@ from benchmarks.waiting_log.hours import HoursError, found, told
 from benchmarks.waiting_log.read import QueueLogError, read
 from benchmarks.waiting_log.replay import Replay, openings
 from cli.main import main
-from cloud.waiting import learning
+from cloud.waiting import evidence, learning
 from cloud.waiting.model import Situation
 
 HEAD = "arrival,service_start,service_end\n"
@@ -29,7 +29,7 @@ QUIET = replace(generate.COUNTER_HALL, servers=(1, 2), load=(0.8, 0.9))
 def learns_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     """From a few openings: what is learned is tested elsewhere."""
     monkeypatch.setattr(learning, "PROFILE_STEPS", 600)
-    monkeypatch.setattr(learning, "TRIAL_STEPS", 600)
+    monkeypatch.setattr(evidence, "TRIAL_STEPS", 600)
 
 
 def log_file(folder: Path, text: str) -> Path:

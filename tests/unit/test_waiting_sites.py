@@ -8,14 +8,14 @@ import pytest
 from benchmarks.evaluations.waiting import _figures
 from benchmarks.waiting_sites import judge
 from benchmarks.waiting_truth.design import SMALL
-from cloud.waiting import learning
+from cloud.waiting import evidence, learning
 
 
 @pytest.fixture(autouse=True)
 def learns_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     """From a few openings: what is learned is tested elsewhere."""
     monkeypatch.setattr(learning, "PROFILE_STEPS", 600)
-    monkeypatch.setattr(learning, "TRIAL_STEPS", 600)
+    monkeypatch.setattr(evidence, "TRIAL_STEPS", 600)
 
 
 def test_ours_is_better_than_the_best_baseline_where_the_tail_is_seen() -> None:

@@ -1,0 +1,117 @@
+"""What the departures of a step say: which bays can be free beside a queue, how many were busy.
+
+A bay that a car has left is free until the next one has driven up, a time with mean `refill_s`. So
+after x departures in a step beside a queue each of those bays is still free at its end with chance
+r = (1 - exp(-p)) / p, p = step / refill time, and one that was free before with chance exp(-p). At
+a site with several flows a share of the bays is moreover of no use to the car at the head
+(`blocked`), and holds up those behind. The bays left free are then the sum of two binomial laws:
+somebody waits while exactly those are free; while nobody waits more may be free, for want of cars.
+And x departures themselves are likely or not by how many cars were being served.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud.waiting import kernel
+
+Vector = NDArray[np.float64]
+
+OVER_CAPACITY = 0.05
+"""Weight of each car served beyond the bays believed in use."""
+
+MOST = 30
+"""Entries or departures of one step up to which their number is told apart."""
+
+LEAST_CHANCE = 1e-3
+"""Weight that is left to what cannot be: a count is missing or of a ghost, a driver dawdles."""
+
+LEAST_EXPOSED = 0.3
+"""Busy bays below which departures are as likely as with so many: a count may be of a ghost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is known of a site's bays: `max_bays` at most, the step in mean refill times (0 while
+    the gate is not open yet) and the share of bays that the head of the queue cannot use."""
+
+    max_bays: int
+    pressure: float
+    blocked: float = 0.0
+
+
+Weights = tuple[Vector, Vector]
+"""By (bays busy at the end of a step, bays in use): nobody waits, and somebody does."""
+
+
+def conservation(room: Room, entered: int, left: int) -> Weights:
+    """After a step in which so many cars entered and left, as counted."""
+    return _conservation(room, min(entered, MOST), min(left, MOST))
+
+
+def unseen_conservation(room: Room, entered: int, expected: float) -> Weights:
+    """The same where nobody counts who leaves: Poisson departures, `expected` in the mean."""
+    return _unseen(room, min(entered, MOST), float(f"{min(expected, MOST):.1g}"))
+
+
+def departures(size: int, left: int, entered: int, service: float) -> Vector:
+    """Weight (size,) of `left` departures in a step by the cars served at its begin or entered in
+    it; `service`: departures of a busy bay a step. Poisson: services differ in how far they are."""
+    return _departures(size, min(left, MOST), min(entered, MOST), float(f"{service:.2g}"))
+
+
+@lru_cache(maxsize=4096)
+def _departures(size: int, left: int, entered: int, service: float) -> Vector:
+    """Who entered or left in the step was being served for half of it."""
+    exposed = np.maximum(np.arange(size) - 0.5 * (left + entered), LEAST_EXPOSED)
+    mean = service * exposed
+    law = np.asarray(np.exp(left * np.log(mean) - mean - math.lgamma(left + 1.0)))
+    law.flags.writeable = False
+    return law
+
+
+@lru_cache(maxsize=4096)
+def _conservation(room: Room, entered: int, left: int) -> Weights:
+    busy = np.arange(room.max_bays + 1)[:, None]
+    bays = np.arange(room.max_bays + 1)[None, :]
+    fits = OVER_CAPACITY ** np.maximum(busy - bays, 0).astype(np.float64)
+    if room.pressure <= 0.0:
+        return fits, fits
+    laws = [_left_free(room, free + entered - left, left) for free in range(room.max_bays + 1)]
+    exactly = np.array([law[free] for free, law in enumerate(laws)])
+    at_most = np.array([law[: free + 1].sum() for free, law in enumerate(laws)])
+    free = np.clip(bays - busy, 0, room.max_bays)
+    return fits * np.maximum(at_most, LEAST_CHANCE)[free], fits * np.maximum(exactly, LEAST_CHANCE)[
+        free
+    ]
+
+
+def _left_free(room: Room, before: int, left: int) -> Vector:
+    """P(0, 1, ... bays that nobody could take by the end of a step), of those that were free
+    before it and of those that were left in it."""
+    stay = math.exp(-room.pressure)
+    fresh = (1.0 - stay) / room.pressure
+    chances = [chance + (1.0 - chance) * room.blocked for chance in (stay, fresh)]
+    law = np.convolve(_binomial(max(before, 0), chances[0]), _binomial(left, chances[1]))
+    return np.pad(law, (0, room.max_bays + 1))
+
+
+def _binomial(size: int, chance: float) -> Vector:
+    ways = [math.comb(size, k) * chance**k * (1.0 - chance) ** (size - k) for k in range(size + 1)]
+    return np.array(ways)
+
+
+@lru_cache(maxsize=1024)
+def _unseen(room: Room, entered: int, expected: float) -> Weights:
+    idle = np.zeros((room.max_bays + 1, room.max_bays + 1))
+    waiting = np.zeros_like(idle)
+    for left, chance in enumerate(kernel.poisson(expected)):
+        tables = _conservation(room, entered, min(left, MOST))
+        idle += chance * tables[0]
+        waiting += chance * tables[1]
+    return idle, waiting

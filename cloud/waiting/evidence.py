@@ -1,0 +1,112 @@
+"""What no total of the counts tells, by trial: bays in use, those of no use, time to drive up.
+
+The filter is run over the fullest openings with one value after the other; what it finds least
+surprising is kept (`State.evidence`). From what is declared or usual it goes a step at a time along
+each axis, as long as that is worth WORTH; every trial is made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from cloud.waiting import grid
+from cloud.waiting.site import OpeningCounts, SiteModel
+
+TRIAL_STEPS = 2_000
+"""Steps of the fullest openings on which values are compared."""
+
+WORTH = 3.0
+"""Log-likelihood by which a neighbour has to be better."""
+
+PATIENCE_S = 2_000.0
+"""A car is as likely as not to stay away from a queue of some such wait."""
+
+REFILLS = (0.008, 0.012, 0.018, 0.027, 0.04, 0.06, 0.09)
+"""Time to drive up as a share of the service time."""
+
+USUAL_REFILL = 4
+BLOCKED = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9)
+"""Share of the bays that the head of the queue cannot use, where several flows share a line."""
+
+MORE_BAYS = 2
+"""Bays beyond those in use that the grid can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A point of the search: bays in use, and places in REFILLS and BLOCKED."""
+
+    bays: int
+    refill: int = USUAL_REFILL
+    blocked: int = 0
+
+    def of(self, model: SiteModel) -> SiteModel:
+        """The model with these values."""
+        return replace(
+            model,
+            bays=self.bays,
+            max_bays=self.bays + MORE_BAYS,
+            blocked=BLOCKED[self.blocked],
+            refill_s=REFILLS[self.refill] * model.mean_service_s,
+            balk_queue=max(4.0, PATIENCE_S * self.bays / model.mean_service_s),
+        )
+
+    def neighbours(self, most_bays: int) -> list[Trial]:
+        """One step along each axis."""
+        found = [replace(self, bays=self.bays + by) for by in (1, -1)]
+        found += [replace(self, refill=self.refill + by) for by in (-1, 1)]
+        found += [replace(self, blocked=self.blocked + by) for by in (1, -1)]
+        return [one for one in found if one.is_possible(most_bays)]
+
+    def is_possible(self, most_bays: int) -> bool:
+        """Whether there is such a value."""
+        within = 0 <= self.refill < len(REFILLS) and 0 <= self.blocked < len(BLOCKED)
+        return within and 1 <= self.bays <= most_bays
+
+
+@dataclass(slots=True)
+class _Trials:
+    model: SiteModel
+    openings: Sequence[OpeningCounts]
+    known: dict[Trial, float] = field(default_factory=dict)
+
+    def evidence(self, trial: Trial) -> float:
+        if trial not in self.known:
+            model = trial.of(self.model)
+            found = [list(grid.run(model, one))[-1].evidence for one in self.openings]
+            self.known[trial] = sum(found)
+        return self.known[trial]
+
+
+def fitted(
+    model: SiteModel, openings: Sequence[OpeningCounts], declared_bays: int, *, most: int
+) -> SiteModel:
+    """The model with the bays (1 to `most`), refill time and blocking that the counts of
+    `openings` (exits among them) speak for."""
+    best = Trial(min(max(declared_bays, 1), most))
+    trials = _Trials(model, openings)
+    while True:
+        least = trials.evidence(best) + WORTH
+        better = next((x for x in best.neighbours(most) if trials.evidence(x) > least), None)
+        if better is None:
+            return best.of(model)
+        best = better
+
+
+def fullest(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
+    """Openings with most cars a step, until TRIAL_STEPS."""
+    chosen, steps = [], 0
+    busiest = sorted((one for one in openings if one.steps), key=lambda one: -_cars_a_step(one))
+    for one in busiest:
+        if steps >= TRIAL_STEPS:
+            break
+        chosen.append(one)
+        steps += one.steps
+    return chosen
+
+
+def _cars_a_step(one: OpeningCounts) -> float:
+    return 0.0 if one.entry is None else float(np.maximum(one.entry, 0).sum()) / one.steps

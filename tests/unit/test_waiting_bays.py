@@ -1,0 +1,85 @@
+"""What departures say of the bays: weights that are those of the process, and no others."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud.waiting.bays import (
+    LEAST_CHANCE,
+    OVER_CAPACITY,
+    Room,
+    conservation,
+    departures,
+    unseen_conservation,
+)
+
+CARS = st.integers(0, 40)
+ROOMS = st.builds(
+    Room, max_bays=st.integers(1, 14), pressure=st.floats(0, 200), blocked=st.floats(0, 0.95)
+)
+
+
+@given(ROOMS, CARS, CARS)
+def test_free_bays_are_never_likelier_beside_a_queue(room: Room, entered: int, left: int) -> None:
+    idle, waiting = conservation(room, entered, left)
+    assert idle.shape == waiting.shape == (room.max_bays + 1, room.max_bays + 1)
+    assert (waiting <= idle + 1e-12).all()
+    assert (idle <= 1.0 + 1e-12).all()
+    least = LEAST_CHANCE * OVER_CAPACITY**room.max_bays
+    assert (waiting >= least - 1e-15).all()
+
+
+@given(ROOMS, CARS, st.floats(0, 60))
+def test_who_does_not_see_the_exit_mixes_what_may_have_left(
+    room: Room, entered: int, expected: float
+) -> None:
+    idle, waiting = unseen_conservation(room, entered, expected)
+    assert np.isfinite(idle).all()
+    assert (waiting <= idle + 1e-12).all()
+    assert (idle <= 1.0 + 1e-9).all()
+
+
+def test_before_the_gate_is_open_cars_wait_beside_free_bays() -> None:
+    idle, waiting = conservation(Room(6, 0.0), 0, 0)
+    np.testing.assert_array_equal(idle, waiting)
+    assert waiting[0, 6] == 1.0
+
+
+def test_the_bay_of_a_car_that_has_just_left_may_still_be_free() -> None:
+    """A step of a minute, 15 s to drive up: one freed bay in four is still free at its end."""
+    _, waiting = conservation(Room(6, 4.0), entered=0, left=1)
+    assert waiting[5, 6] == pytest.approx(0.25, abs=0.01)
+    _, none_left = conservation(Room(6, 4.0), entered=0, left=0)
+    assert none_left[5, 6] < 0.03
+    assert none_left[6, 6] == 1.0
+
+
+def test_bays_that_a_flow_cannot_use_stay_free_beside_a_queue() -> None:
+    _, mixed = conservation(Room(8, 4.0, blocked=0.6), entered=0, left=0)
+    _, alike = conservation(Room(8, 4.0), entered=0, left=0)
+    assert mixed[5, 8] > 10 * alike[5, 8]
+
+
+def test_the_law_of_a_simulated_step_is_found_again() -> None:
+    """Two departures at random times of a step beside a long queue; who drives up takes an
+    exponential time of a quarter of a step."""
+    rng = np.random.default_rng(1)
+    ready = rng.random((40_000, 2)) + rng.exponential(0.25, (40_000, 2)) <= 1.0
+    entered = ready.sum(axis=1)
+    for free in (0, 1, 2):
+        _, waiting = conservation(Room(6, 4.0), entered=2 - free, left=2)
+        assert waiting[6 - free, 6] == pytest.approx(np.mean(entered == 2 - free), abs=0.01)
+
+
+@given(st.integers(1, 40), CARS, CARS, st.floats(1e-4, 2.0))
+def test_departures_are_a_law(size: int, left: int, entered: int, service: float) -> None:
+    law = departures(size, left, entered, service)
+    assert law.shape == (size,)
+    assert ((law >= 0.0) & (law <= 1.0)).all()
+
+
+def test_many_departures_speak_for_many_busy_bays() -> None:
+    assert departures(9, 3, 0, 0.1).argmax() == 8
+    assert departures(9, 0, 0, 0.1).argmax() == 0
+    assert departures(9, 1, 1, 0.2).argmax() == pytest.approx(6, abs=1)
