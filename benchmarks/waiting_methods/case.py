@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -78,9 +78,21 @@ class Estimator(Protocol):
     def answer(self, case: Case) -> Answer: ...
 
 
+@runtime_checkable
+class Following(Protocol):
+    """An estimator that follows what it sees from opening to opening."""
+
+    def finished(self, case: Case) -> None:
+        """The opening is over: its counts, never its waits, may bear on those that follow."""
+
+
 def answers(estimator: Estimator, cases: Sequence[Labelled]) -> Answer:
-    """The answers to all questions of `cases`, one after the other."""
-    found = [estimator.answer(one.case) for one in cases]
+    """The answers to all questions of `cases`, which are in the order of time."""
+    found = []
+    for one in cases:
+        found.append(estimator.answer(one.case))
+        if isinstance(estimator, Following):
+            estimator.finished(one.case)
     return Answer(
         np.concatenate([one.point_s for one in found]),
         np.concatenate([one.quantiles_s for one in found]),

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.waiting_methods.case import LEVELS, MEDIAN, Answer, Case, Labelled
 from cloud.waiting import grid, law
+from cloud.waiting.labels import recalibrated
 from cloud.waiting.learning import learn
 from cloud.waiting.model import Situation
 from cloud.waiting.site import Declared, Detector, SiteModel, Vector
@@ -50,6 +51,11 @@ class Eclor:
             for rest, rows in asked.get(done, {}).items():
                 found[rows] = self._quantiles(self._later(case, state, done, rest))
         return Answer(found[:, MEDIAN], found)
+
+    def finished(self, case: Case) -> None:
+        """The adaptive step of the calibration, by the labels that a site has: none without a tail
+        or with counters that err."""
+        self._model = recalibrated(self.model, case.counts)
 
     def _later(self, case: Case, state: grid.State, done: int, rest_s: float) -> grid.State:
         """The state `rest_s` after the end of step `done`: a question between two steps."""

@@ -11,8 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.waiting_methods import matching
-from benchmarks.waiting_methods.case import LEVELS, MEDIAN, Answer, Case, Estimator, Labelled
-from benchmarks.waiting_methods.case import answers as answers_of
+from benchmarks.waiting_methods.case import (
+    LEVELS,
+    MEDIAN,
+    Answer,
+    Case,
+    Estimator,
+    Following,
+    Labelled,
+)
 from cloud.waiting.forest import Forest, best_share, mixed, teach
 from cloud.waiting.signs import Seen, signs
 from cloud.waiting.site import Detector, Vector
@@ -50,13 +57,18 @@ class Taught:
             found = mixed(self._inner.answer(case).quantiles_s, found, self.share)
         return Answer(found[:, MEDIAN], found)
 
+    def finished(self, case: Case) -> None:
+        """The filter may follow; the forest is taught once."""
+        if isinstance(self._inner, Following):
+            self._inner.finished(case)
+
     def _chosen_share(self, past: Sequence[Labelled]) -> float:
         ordered = sorted(past, key=lambda one: one.case.counts.start_us)
         first = round(len(ordered) * (1.0 - HELD_BACK))
         forest, held = self._teach(ordered[:first]), _some(ordered[first:], self._seed)
         if forest is None or not held:
             return 0.0
-        filter_s = answers_of(self._inner, held).quantiles_s
+        filter_s = np.concatenate([self._inner.answer(one.case).quantiles_s for one in held])
         forest_s = forest.quantiles(np.concatenate([self._signs(one.case) for one in held]), LEVELS)
         wait_s = np.concatenate([one.wait_s for one in held])
         return best_share(filter_s, forest_s, wait_s, LEVELS)

@@ -67,10 +67,9 @@ def wait(model: SiteModel, state: State, situation: Situation = Situation.A) -> 
     table = _table(queue.size, round(model.cv2, 2), _rounded_weight(state.service[0]))
     cdf = p_zero + weights @ table
     cdf = np.minimum(cdf / max(cdf[-1], 1e-12), 1.0)
-    if situation in (Situation.A, Situation.D):
-        cdf = model.calibration.probability(cdf)
-        p_zero = float(cdf[0])
-    return WaitLaw(p_zero, GRID * scale_s, cdf, queue, situation)
+    if model.calibrations:
+        cdf = model.calibration(situation).probability(cdf)
+    return WaitLaw(float(cdf[0]), GRID * scale_s, cdf, queue, situation)
 
 
 def _rounded_weight(departures: float) -> int:

@@ -14,10 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from cloud.waiting import evidence, grid
-from cloud.waiting.calibration import fitted, randomised_pit, unchanged
+from cloud.waiting import evidence, grid, labels
 from cloud.waiting.gains import detector_laws
-from cloud.waiting.law import wait
 from cloud.waiting.site import (
     KINDS,
     NOT_COVERED,
@@ -31,7 +29,6 @@ from cloud.waiting.site import (
     SiteModel,
     Vector,
 )
-from cloud.waiting.truth import waits_s
 
 PROFILE_PRIOR = 2.0
 """Openings that the mean of all days is worth in a slot of one kind of day."""
@@ -44,13 +41,6 @@ SERVICE_LIMITS = (0.2, 5.0)
 
 PROFILE_STEPS = 9_000
 PROFILE_ROUNDS = 2
-
-RELIABLE = 0.01
-"""m + d up to which the order of the counts is that of the cars: one lost count shifts all later
-matches by a car, and what is learned from these is wider than the truth."""
-
-LABEL_EVERY = 5
-"""Steps between two labels: those of one minute and the next tell the same."""
 
 LEVEL_SPREAD = 0.08
 """Least variance of an opening's level; a level moves within an opening also."""
@@ -69,7 +59,8 @@ def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
         profile=Profile(rates, _dispersion(openings, laws, rates)),
     )
     model = _on_trial(first, openings, declared.bays)
-    return _calibrated(_uncensored(model, openings), openings)
+    counted = [one for one in openings if one.tail is not None]
+    return labels.calibrated(_uncensored(model, openings), _some(counted))
 
 
 def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared_bays: int) -> SiteModel:
@@ -78,41 +69,6 @@ def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared_bays
     if not any(one.exit is not None for one in fullest):
         return evidence.Trial(declared_bays).of(model)
     return evidence.fitted(model, fullest, declared_bays, most=_most_inside(fullest, model))
-
-
-def _calibrated(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
-    """By the waits that the counters tell afterwards, where these err less than the law."""
-    if not _tells_waits(model):
-        return model
-    rng = np.random.default_rng(0)
-    pits = [
-        pit
-        for one in _some([one for one in openings if one.tail is not None])
-        for pit in _pits(model, one, rng)
-    ]
-    return replace(model, calibration=fitted(np.array(pits)))
-
-
-def _tells_waits(model: SiteModel) -> bool:
-    """Whether matching tail and entry by their order gives waits that are worth learning from."""
-    laws = [model.detectors[one] for one in (Detector.TAIL, Detector.ENTRY)]
-    return all(law.miss + law.double <= RELIABLE for law in laws)
-
-
-def _pits(model: SiteModel, one: OpeningCounts, rng: np.random.Generator) -> list[float]:
-    waits = waits_s(one, model.bays)
-    if waits is None:
-        return []
-    told = []
-    raw = replace(model, calibration=unchanged())
-    for index, state in enumerate(grid.run(model, one)):
-        if index % LABEL_EVERY or not one.is_asked(index) or np.isnan(waits[index]):
-            continue
-        found = wait(raw, state)
-        below = 0.0 if waits[index] <= 0 else 1.0 - found.p_over(float(waits[index]))
-        upto = max(found.p_zero, below)
-        told.append(randomised_pit(below, upto, float(rng.random())))
-    return told
 
 
 def _uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:

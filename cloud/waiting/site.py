@@ -122,8 +122,13 @@ class SiteModel:
     known_zero: bool = True
     """Whether each opening begins and ends with an empty site."""
 
-    calibration: Calibration = field(default_factory=unchanged)
-    """Of the law of the wait where the tail is counted: elsewhere nothing tells the truth."""
+    calibrations: Mapping[Situation, Calibration] = field(default_factory=dict)
+    """Of the law of the wait, where labels have told: by situation (`labels.CALIBRATED`)."""
+
+    def calibration(self, situation: Situation) -> Calibration:
+        """Of the laws of `situation`; that of A where service times are known besides (D)."""
+        known = Situation.A if situation is Situation.D else situation
+        return self.calibrations.get(known) or unchanged()
 
     def usual_bays(self, second: float) -> float:
         """Usual bays at `second` of the local day."""
@@ -142,7 +147,9 @@ class SiteModel:
             "detectors": {
                 one.value: [law.miss, law.double, law.cars] for one, law in self.detectors.items()
             },
-            "calibration": self.calibration.levels.tolist(),
+            "calibrations": {
+                one.value: found.levels.tolist() for one, found in self.calibrations.items()
+            },
             "bays_by_slot": None if self.bays_by_slot is None else self.bays_by_slot.tolist(),
             **{name: getattr(self, name) for name in _PLAIN},
         }
@@ -161,7 +168,10 @@ class SiteModel:
                 Detector(name): DetectorLaw(*law) for name, law in document["detectors"].items()
             },
             bays_by_slot=None if by_slot is None else np.array(by_slot),
-            calibration=Calibration(np.array(document["calibration"])),
+            calibrations={
+                Situation(name): Calibration(np.array(levels))
+                for name, levels in document["calibrations"].items()
+            },
             **{name: document[name] for name in _PLAIN},
         )
 

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.waiting.calibration import LEVELS, Calibration, fitted, randomised_pit, unchanged
+from cloud.waiting.calibration import (
+    LEAST,
+    LEVELS,
+    STEP,
+    Calibration,
+    fitted,
+    randomised_pit,
+    unchanged,
+)
 
 RNG = np.random.default_rng(5)
 
@@ -29,10 +37,31 @@ def test_few_labels_change_little() -> None:
 
 
 def test_it_follows_a_change_of_the_load() -> None:
-    """All at once waits lie where the law had its upper fifth: after some days it says so."""
-    moved = unchanged().after((0.8 + 0.2 * RNG.random(3_000)).tolist())
+    """All at once waits lie where the law had its upper fifth: after some weeks it says so."""
+    moved = unchanged()
+    for _ in range(150):
+        moved = moved.after((0.8 + 0.2 * RNG.random(40)).tolist())
     assert moved.levels[LEVELS.tolist().index(0.5)] == pytest.approx(0.9, abs=0.05)
-    assert moved.levels[0] > 0.75
+    assert moved.levels[-1] > 0.95
+
+
+def test_an_opening_is_one_step_however_many_its_labels() -> None:
+    """A busy day is busy all day long: 40 labels of it tell hardly more than four."""
+    few, many = unchanged().after([0.9] * 4), unchanged().after([0.9] * 40)
+    assert few.levels == pytest.approx(many.levels)
+    assert np.abs(many.levels - LEVELS).max() <= STEP
+    assert unchanged().after([]).levels.tolist() == LEVELS.tolist()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.lists(st.floats(0, 1), max_size=9), max_size=60))
+def test_levels_stay_levels_whatever_happens(openings: list[list[float]]) -> None:
+    found = unchanged()
+    for pits in openings:
+        found = found.after(pits)
+    assert (np.diff(found.levels) >= 0).all()
+    assert found.levels.min() >= LEAST
+    assert found.levels.max() <= 1 - LEAST
 
 
 @settings(deadline=None, max_examples=50)
