@@ -1,8 +1,8 @@
 """What no total of the counts tells, by trial: bays in use, those of no use, time to drive up.
 
-The filter is run over the fullest openings with one value after the other; what it finds least
+The filter is run over the fullest openings with one value after the other; what it finds less
 surprising is kept (`State.evidence`). From what is declared or usual it goes a step at a time along
-each axis, as long as that is worth WORTH; every trial is made once.
+each axis; every opening is tried once with a value, and none after a value is hopeless.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import numpy as np
 from cloud.waiting import grid
 from cloud.waiting.site import OpeningCounts, SiteModel
 
-TRIAL_STEPS = 2_000
+TRIAL_STEPS = 3_000
 """Steps of the fullest openings on which values are compared."""
 
 WORTH = 3.0
-"""Log-likelihood by which a neighbour has to be better."""
+"""Log-likelihood that the counts have to bring for each step of blocking: most lines have one."""
+
+HOPELESS = 25.0
+"""Log-likelihood by which a trial may be behind before it is given up."""
 
 PATIENCE_S = 2_000.0
 """A car is as likely as not to stay away from a queue of some such wait."""
@@ -71,14 +74,25 @@ class Trial:
 class _Trials:
     model: SiteModel
     openings: Sequence[OpeningCounts]
-    known: dict[Trial, float] = field(default_factory=dict)
+    known: dict[Trial, list[float]] = field(default_factory=dict)
+    """Evidence of each opening, as far as a trial was worth going on with."""
 
-    def evidence(self, trial: Trial) -> float:
-        if trial not in self.known:
-            model = trial.of(self.model)
-            found = [list(grid.run(model, one))[-1].evidence for one in self.openings]
-            self.known[trial] = sum(found)
-        return self.known[trial]
+    def is_better(self, trial: Trial, best: Trial) -> bool:
+        """Whether the counts speak for `trial`; given up once it is hopelessly behind."""
+        ahead = WORTH * (trial.blocked - best.blocked)
+        behind = max(ahead, 0.0)
+        for index in range(len(self.openings)):
+            behind += self._evidence(best, index) - self._evidence(trial, index)
+            if behind > HOPELESS:
+                return False
+        return behind < 0.0
+
+    def _evidence(self, trial: Trial, index: int) -> float:
+        known = self.known.setdefault(trial, [])
+        while len(known) <= index:
+            *_, last = grid.run(trial.of(self.model), self.openings[len(known)])
+            known.append(last.evidence)
+        return known[index]
 
 
 def fitted(
@@ -89,8 +103,8 @@ def fitted(
     best = Trial(min(max(declared_bays, 1), most))
     trials = _Trials(model, openings)
     while True:
-        least = trials.evidence(best) + WORTH
-        better = next((x for x in best.neighbours(most) if trials.evidence(x) > least), None)
+        neighbours = best.neighbours(most)
+        better = next((one for one in neighbours if trials.is_better(one, best)), None)
         if better is None:
             return best.of(model)
         best = better

@@ -228,9 +228,9 @@ def step(
     grid = _arrive_unseen(live, expected, model) if laws[0] is None else _arrive(live, laws[0])
     grid = _leave(_enter(grid, laws[1]), laws[2], counts[1] or 0, service)
     if laws[1] is None:
-        grid = _fill(grid, state.bays, model.max_bays)
+        grid = _fill(grid, state.bays, model)
     grid = _abandon(_fold(grid, model), model.leave_rate * dt_s)
-    grid, bays, total = _conserve(grid, state.bays, _weights(model, state, counts, is_open=is_open))
+    grid, bays, total = _agreed(model, state, grid, counts, is_open=is_open)
     resets = state.resets
     if not total > IMPOSSIBLE:
         grid, total, resets = _reset(before), IMPOSSIBLE, resets + 1
@@ -246,6 +246,17 @@ def step(
         evidence=state.evidence + math.log(total),
     )
     return _learn(model, state, after, counts, expected, served_s)
+
+
+def blind(model: SiteModel, state: State, *, second: float, kind: int) -> State:
+    """The state one step later where nothing is counted and nothing learned: a forecast's step."""
+    expected = model.profile.rate(kind, second) * model.step_s
+    before = _split(state)
+    grid = _arrive_unseen(before[:, : _longest(before) + 1], expected, model)
+    grid = _fill(_leave(grid, None, 0, state.service_rate * model.step_s), state.bays, model)
+    grid = _abandon(_fold(grid, model), model.leave_rate * model.step_s)
+    grid = _level_drift(grid / grid.sum(), _level_prior(model), model.step_s / LEVEL_MOVE_S)
+    return replace(state, t_us=TimeUs(state.t_us + round(model.step_s * US_PER_S)), grid=grid)
 
 
 def run(
@@ -382,14 +393,14 @@ def _thinning(size: int, service: float) -> Vector:
     return table
 
 
-def _fill(grid: Vector, bays: Vector, max_bays: int) -> Vector:
+def _fill(grid: Vector, bays: Vector, model: SiteModel) -> Vector:
     """Waiting cars take the free bays at once (no entry detector): only the sum is kept."""
     levels, rows, columns = grid.shape
     totals = np.zeros((levels, rows + columns - 1))
     for busy in range(columns):
         totals[:, busy : busy + rows] += grid[..., busy]
     out = np.zeros_like(grid)
-    for bay_count in range(1, max_bays + 1):
+    for bay_count in range(1, model.max_bays + 1):
         weight = bays[bay_count]
         if weight < 1e-4:
             continue
@@ -423,22 +434,25 @@ def _abandon(grid: Vector, chance: float) -> Vector:
     return np.asarray(out)
 
 
-def _weights(
+def _agreed(
     model: SiteModel,
     state: State,
+    grid: Vector,
     counts: tuple[int | None, int | None, int | None],
     *,
     is_open: bool,
-) -> Weights:
-    """By bays busy and in use, of what can be after such a step (`bays`)."""
+) -> tuple[Vector, Vector, float]:
+    """Grid and bays made to agree, and the evidence; without an entry `_fill` has done it."""
+    _, entered, left = counts
+    if entered is None:
+        total = float(grid.sum())
+        return grid / max(total, IMPOSSIBLE), state.bays, total
     pressure = round(model.step_s / model.refill_s, 2) if is_open else 0.0
     room = Room(model.max_bays, pressure, model.blocked)
-    entered = round(state.service_rate * model.step_s * state.mean_bays)
-    entered = counts[1] if counts[1] is not None else entered
-    if counts[2] is not None:
-        return conservation(room, entered, counts[2])
+    if left is not None:
+        return _conserve(grid, state.bays, conservation(room, entered, left))
     expected = state.mean_bays * state.service_rate * model.step_s
-    return unseen_conservation(room, entered, expected)
+    return _conserve(grid, state.bays, unseen_conservation(room, entered, expected))
 
 
 def _conserve(grid: Vector, bays: Vector, weights: Weights) -> tuple[Vector, Vector, float]:

@@ -10,17 +10,13 @@ counts least surprising.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from cloud.waiting import evidence, grid, labels
+from cloud.waiting import evidence, labels, profile
 from cloud.waiting.gains import detector_laws
 from cloud.waiting.site import (
-    KINDS,
     NOT_COVERED,
-    SLOT_S,
-    SLOTS,
     Declared,
     Detector,
     DetectorLaw,
@@ -30,9 +26,6 @@ from cloud.waiting.site import (
     Vector,
 )
 
-PROFILE_PRIOR = 2.0
-"""Openings that the mean of all days is worth in a slot of one kind of day."""
-
 PRIOR_CARS = 100.0
 """Cars that the declared mean service time is worth."""
 
@@ -40,7 +33,6 @@ SERVICE_LIMITS = (0.2, 5.0)
 """Of the declared mean service time."""
 
 PROFILE_STEPS = 9_000
-PROFILE_ROUNDS = 2
 
 LEVEL_SPREAD = 0.08
 """Least variance of an opening's level; a level moves within an opening also."""
@@ -50,7 +42,7 @@ def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
     """The model of a site from whole past openings, in any order."""
     laws = detector_laws(openings)
     service_s = _mean_service_s(openings, laws, declared)
-    rates = _rates(openings, laws)
+    rates = profile.of_counts(openings, laws)
     first = SiteModel(
         bays=declared.bays,
         mean_service_s=service_s,
@@ -63,38 +55,18 @@ def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
     return labels.calibrated(_uncensored(model, openings), _some(counted))
 
 
+def _uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
+    """Where the tail is not seen, those who wait came before they entered."""
+    unseen = [one for one in openings if one.tail is None and one.entry is not None]
+    return profile.uncensored(model, _some(unseen)) if unseen else model
+
+
 def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared_bays: int) -> SiteModel:
     """With what only trials tell: bays in use and of no use, time to drive up."""
     fullest = evidence.fullest(openings)
     if not any(one.exit is not None for one in fullest):
         return evidence.Trial(declared_bays).of(model)
     return evidence.fitted(model, fullest, declared_bays, most=_most_inside(fullest, model))
-
-
-def _uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
-    """The profile of arrivals where only entries are seen: those who wait came before they entered.
-
-    Arrivals of a step are its entries and what the queue grew by, as the filter believes
-    (expectation-maximisation, from the profile of the entries on).
-    """
-    unseen = [one for one in openings if one.tail is None and one.entry is not None]
-    if not unseen:
-        return model
-    for _ in range(PROFILE_ROUNDS):
-        guessed = [_with_arrivals(model, one) for one in _some(unseen)]
-        rates = _rates(guessed, dict(model.detectors))
-        model = replace(model, profile=replace(model.profile, rates=rates))
-    return model
-
-
-def _with_arrivals(model: SiteModel, one: OpeningCounts) -> OpeningCounts:
-    """The opening with the arrivals that the filter believes in, as if counted at the tail."""
-    queue = np.array([state.queue @ np.arange(state.queue.size) for state in grid.run(model, one)])
-    assert one.entry is not None
-    entered = np.maximum(one.entry[: queue.size], 0) / model.detectors[Detector.ENTRY].gain
-    came = np.maximum(entered + np.diff(queue, prepend=0.0), 0.0)
-    gain = model.detectors[Detector.TAIL].gain
-    return replace(one, tail=np.where(one.entry[: queue.size] < 0, NOT_COVERED, came * gain))
 
 
 def _some(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
@@ -151,44 +123,14 @@ def _dispersion(
     """Variance of the level of an opening: what its cars vary beyond a Poisson law."""
     excess, weight = 0.0, 0.0
     for one in openings:
-        counted = _arrivals(one)
+        counted = profile.counted(one)
         if counted is None or _has_hole(one):
             continue
         row, detector = counted
         cars = float(row.sum()) / laws[detector].gain
-        slot = _slots(one, len(row))
+        slot = profile.slots(one, len(row))
         expected = float(rates[one.kind][slot].sum()) * one.step_s
         if expected > 1.0:
             excess += (cars - expected) ** 2 - expected
             weight += expected**2
     return max(excess / weight if weight else 0.0, LEVEL_SPREAD)
-
-
-def _arrivals(one: OpeningCounts) -> tuple[Vector, Detector] | None:
-    if one.tail is not None:
-        return one.tail.astype(np.float64), Detector.TAIL
-    if one.entry is not None:
-        return one.entry.astype(np.float64), Detector.ENTRY
-    return None
-
-
-def _slots(one: OpeningCounts, steps: int) -> Vector:
-    at = (one.second + (np.arange(steps) + 0.5) * one.step_s) % 86_400.0
-    return np.asarray((at // SLOT_S).astype(np.int64))
-
-
-def _rates(openings: Sequence[OpeningCounts], laws: dict[Detector, DetectorLaw]) -> Vector:
-    """(KINDS, SLOTS) cars a second; a kind of day that was rarely seen leans on all days."""
-    cars, covered_s = np.zeros((KINDS, SLOTS)), np.zeros((KINDS, SLOTS))
-    for one in openings:
-        counted = _arrivals(one)
-        if counted is None:
-            continue
-        row, detector = counted
-        seen = row != NOT_COVERED
-        slot = _slots(one, len(row))
-        np.add.at(cars[one.kind], slot[seen], row[seen] / laws[detector].gain)
-        np.add.at(covered_s[one.kind], slot[seen], one.step_s)
-    overall = cars.sum(axis=0) / np.maximum(covered_s.sum(axis=0), 1.0)
-    prior_s = PROFILE_PRIOR * SLOT_S
-    return np.asarray((cars + overall * prior_s) / (covered_s + prior_s))

@@ -1,12 +1,14 @@
 """Trials by the filter's evidence: bounded, made once, and they find what is there."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cloud.waiting import evidence
+from cloud.waiting import evidence, grid
 from cloud.waiting.evidence import BLOCKED, REFILLS, Trial, fitted, fullest
+from cloud.waiting.grid import State
 from cloud.waiting.learning import learn
 from cloud.waiting.site import Declared, OpeningCounts, SiteModel
 from tests.waiting_cases import play
@@ -38,21 +40,37 @@ def test_openings_are_taken_from_the_fullest_on(monkeypatch: pytest.MonkeyPatch)
     assert chosen[0] is most
 
 
-def test_no_trial_is_made_twice_and_none_outside(
+def test_no_opening_is_tried_twice_and_no_value_outside(
     model: SiteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[Trial] = []
-    tried = Trial.of
+    tried: list[tuple[float, float, int, int]] = []
+    run = grid.run
 
-    def counted(self: Trial, of: SiteModel) -> SiteModel:
-        made.append(self)
-        return tried(self, of)
+    def counted(model: SiteModel, one: OpeningCounts) -> Iterator[State]:
+        tried.append((model.bays, model.refill_s, round(100 * model.blocked), one.start_us))
+        return run(model, one)
 
-    monkeypatch.setattr(Trial, "of", counted)
-    best = fitted(model, [one.until(60) for one in fullest(PLAYED)[:1]], 1, most=4)
-    assert len(set(made)) >= len(made) - 1  # the best of all once more, as the answer
-    assert all(one.is_possible(4) for one in made)
+    monkeypatch.setattr(grid, "run", counted)
+    busy = [one.until(60) for one in fullest(PLAYED)[:2]]
+    best = fitted(model, busy, 1, most=4)
+    assert len(set(tried)) == len(tried) > 2
+    assert {bays for bays, *_ in tried} <= {1, 2, 3, 4}
     assert best.bays <= 4
+
+
+def test_a_hopeless_value_is_given_up(model: SiteModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no patience at all each worse value is tried with one opening only."""
+    tried: list[tuple[int, float, int]] = []
+    run = grid.run
+
+    def counted(model: SiteModel, one: OpeningCounts) -> Iterator[State]:
+        tried.append((model.bays, model.refill_s, round(100 * model.blocked)))
+        return run(model, one)
+
+    monkeypatch.setattr(grid, "run", counted)
+    monkeypatch.setattr(evidence, "HOPELESS", -1e9)
+    fitted(model, [one.until(30) for one in fullest(PLAYED)[:3]], 3, most=8)
+    assert len(set(tried)) == len(tried)
 
 
 def test_every_neighbour_is_a_step_away() -> None:

@@ -72,6 +72,22 @@ def test_without_a_tail_the_queue_is_not_underestimated(briefly: None) -> None:
     assert np.mean(believed) == pytest.approx(true.mean(), rel=0.15)
 
 
+def test_a_forecast_of_a_full_site_keeps_its_queue(model: SiteModel) -> None:
+    """Without an entry nothing speaks for a free bay: the bays are filled as cars come."""
+    busy = replace(model, profile=replace(model.profile, rates=np.full((8, 96), 0.02)))
+    state = list(grid.run(busy, PLAYED[11].counts))[60]
+    blind = step = state
+    for index in range(120):
+        at = (PLAYED[11].counts.second + (61 + index) * 60.0) % 86_400.0
+        blind = grid.blind(busy, blind, second=at, kind=5)
+        step = grid.step(busy, step, (None, None, None), second=at, kind=5)
+    mean = [one.queue @ np.arange(one.queue.size) for one in (blind, step)]
+    assert min(mean) > 10.0
+    assert abs(blind.grid.sum() - 1.0) < 1e-9
+    assert (blind.evidence, blind.resets) == (state.evidence, state.resets)
+    assert blind.t_us - state.t_us == 120 * 60_000_000
+
+
 def test_a_checkpoint_gives_the_state_back_exactly(model: SiteModel) -> None:
     states = list(grid.run(model, PLAYED[0].counts))
     kept = State.from_bytes(states[80].to_bytes())

@@ -59,7 +59,7 @@ def test_the_length_of_a_step_does_not_change_the_forecast(
     fine = usual(model, saturday)
     assert max(slot.p80_s for slot in coarse) > 600
     for one, other in zip(coarse, fine, strict=True):
-        assert one.p80_s == pytest.approx(other.p80_s, abs=60)
+        assert one.p80_s == pytest.approx(other.p80_s, rel=0.04, abs=60)
         assert 0 <= one.p50_s <= one.p80_s <= one.p95_s
         assert 0 <= one.p_admitted <= 1
 
