@@ -34,6 +34,9 @@ USUAL_REFILL = 4
 BLOCKED = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9)
 """Share of the bays that the head of the queue cannot use, where several flows share a line."""
 
+STEADY = 0.1
+"""Spread of the bays in a trial: the number that is tried, not one that it may turn into."""
+
 MORE_BAYS = 2
 """Bays beyond those in use that the grid can hold."""
 
@@ -90,7 +93,8 @@ class _Trials:
     def _evidence(self, trial: Trial, index: int) -> float:
         known = self.known.setdefault(trial, [])
         while len(known) <= index:
-            *_, last = grid.run(trial.of(self.model), self.openings[len(known)])
+            model = replace(trial.of(self.model), bays_spread=STEADY)
+            *_, last = grid.run(model, self.openings[len(known)])
             known.append(last.evidence)
         return known[index]
 

@@ -225,7 +225,11 @@ def step(
     laws = _laws(model, counts, expected * state.level_mean)
     before = _split(state) if laws[0] is None else state.grid.sum(axis=0, keepdims=True)
     live = before[:, : _longest(before) + 1]
-    grid = _arrive_unseen(live, expected, model) if laws[0] is None else _arrive(live, laws[0])
+    if laws[0] is None:
+        coming = model.profile.demand(kind, second) * dt_s
+        grid = _arrive_unseen(live, coming, model)
+    else:
+        grid = _arrive(live, laws[0])
     grid = _leave(_enter(grid, laws[1]), laws[2], counts[1] or 0, service)
     if laws[1] is None:
         grid = _fill(grid, state.bays, model)
@@ -249,7 +253,10 @@ def step(
 
 
 def blind(model: SiteModel, state: State, *, second: float, kind: int) -> State:
-    """The state one step later where nothing is counted and nothing learned: a forecast's step."""
+    """The state one step later where nothing is counted and nothing learned: a forecast's step.
+
+    `model.profile.rates` are those who come; they join by the queue that they find.
+    """
     expected = model.profile.rate(kind, second) * model.step_s
     before = _split(state)
     grid = _arrive_unseen(before[:, : _longest(before) + 1], expected, model)
@@ -323,7 +330,7 @@ def _arrive_unseen(grid: Vector, expected: float, model: SiteModel) -> Vector:
     """Where no tail is seen: Poisson arrivals by level; some stay away from a long queue."""
     levels, rows, columns = grid.shape
     laws = _poissons(tuple(float(f"{expected * one:.2e}") for one in LEVELS))
-    join = _joining(rows, round(model.balk_queue, 1))
+    join = joining(rows, round(model.balk_queue, 1))
     out = np.zeros((levels, rows + laws.shape[1] - 1, columns))
     out[:, :rows] += (1.0 - join)[:, None] * grid
     coming = join[:, None] * grid
@@ -343,7 +350,7 @@ def _poissons(means: tuple[float, ...]) -> Vector:
 
 
 @lru_cache(maxsize=64)
-def _joining(rows: int, balk_queue: float) -> Vector:
+def joining(rows: int, balk_queue: float) -> Vector:
     """A car joins a queue of q with chance exp(-(q / balk_queue)^2)."""
     return np.exp(-((np.arange(rows) / balk_queue) ** 2))
 

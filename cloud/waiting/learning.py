@@ -56,9 +56,10 @@ def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
 
 
 def _uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
-    """Where the tail is not seen, those who wait came before they entered."""
-    unseen = [one for one in openings if one.tail is None and one.entry is not None]
-    return profile.uncensored(model, _some(unseen)) if unseen else model
+    """Where the tail is not seen, those who wait came before they entered; some stay away."""
+    entered = [one for one in openings if one.entry is not None]
+    unseen = [one for one in entered if one.tail is None]
+    return profile.uncensored(model, _some(unseen or entered)) if entered else model
 
 
 def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared_bays: int) -> SiteModel:

@@ -8,8 +8,8 @@ on). Summed over a quarter hour the two make up for each other; a step alone may
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from cloud.waiting.site import (
     SLOTS,
     Detector,
     DetectorLaw,
+    Ints,
     OpeningCounts,
     SiteModel,
     Vector,
@@ -34,9 +35,6 @@ PRIOR_CARS = 50.0
 
 ROUNDS = 2
 
-Told = tuple[OpeningCounts, Vector, Vector]
-"""An opening, cars that came in each step, and whether the step is known."""
-
 
 def of_counts(openings: Sequence[OpeningCounts], laws: Mapping[Detector, DetectorLaw]) -> Vector:
     """(KINDS, SLOTS) cars a second, as the foremost detector counted them."""
@@ -45,15 +43,22 @@ def of_counts(openings: Sequence[OpeningCounts], laws: Mapping[Detector, Detecto
         found = counted(one)
         if found is not None:
             row, detector = found
-            told.append((one, row / laws[detector].gain, row != NOT_COVERED))
+            cars = row / laws[detector].gain
+            told.append(_Told(one, cars, np.ones(cars.size), row != NOT_COVERED))
     return _rates(told)
 
 
-def uncensored(model: SiteModel, unseen: Sequence[OpeningCounts]) -> SiteModel:
-    """The model with the profile of the arrivals behind the entries of `unseen`."""
-    for _ in range(ROUNDS):
-        rates = _rates(_believed(model, one) for one in unseen)
-        model = replace(model, profile=replace(model.profile, rates=rates))
+def uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
+    """The model with the profile of the arrivals behind the entries, and the share that joins.
+
+    `openings` with a tail tell the share alone: what joins is counted there.
+    """
+    unseen = [one for one in openings if one.tail is None]
+    for _ in range(ROUNDS if unseen else 1):
+        found = [_believed(model, one) for one in unseen or openings]
+        rates = _rates(found) if unseen else model.profile.rates
+        profile = replace(model.profile, rates=rates, joining=_joining(found))
+        model = replace(model, profile=profile)
     return model
 
 
@@ -66,27 +71,52 @@ def counted(one: OpeningCounts) -> tuple[Vector, Detector] | None:
     return None
 
 
-def slots(one: OpeningCounts, steps: int) -> Vector:
+def slots(one: OpeningCounts, steps: int) -> Ints:
     """Quarter hour of the local day of each of the first `steps` steps."""
     at = (one.second + (np.arange(steps) + 0.5) * one.step_s) % 86_400.0
     return np.asarray((at // SLOT_S).astype(np.int64))
 
 
-def _believed(model: SiteModel, one: OpeningCounts) -> Told:
-    """Arrivals of each step as the filter believes in them."""
-    queue = np.array([state.queue @ np.arange(state.queue.size) for state in grid.run(model, one)])
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """An opening by step: cars that joined, the share of those who came (1 where nobody saw), and
+    whether the step is known."""
+
+    one: OpeningCounts
+    joined: Vector
+    share: Vector
+    known: Vector
+
+    def added_to(self, sums: Vector, values: Vector | float) -> None:
+        """`values` of the known steps added where they belong in (KINDS, SLOTS) `sums`."""
+        np.add.at(sums[self.one.kind], slots(self.one, self.joined.size)[self.known], values)
+
+
+def _believed(model: SiteModel, one: OpeningCounts) -> _Told:
+    """Who joined in each step, and which share, as the filter believes."""
     assert one.entry is not None
-    row = one.entry[: queue.size]
+    laws = np.array([state.queue for state in grid.run(model, one)]).reshape(one.steps, -1)
+    row = one.entry[: one.steps]
     entered = np.maximum(row, 0) / model.detectors[Detector.ENTRY].gain
-    return one, entered + np.diff(queue, prepend=0.0), row != NOT_COVERED
+    grown = np.diff(laws @ np.arange(laws.shape[1]), prepend=0.0)
+    share = laws @ grid.joining(laws.shape[1], round(model.balk_queue, 1))
+    return _Told(one, entered + grown, share, row != NOT_COVERED)
 
 
-def _rates(told: Iterable[Told]) -> Vector:
+def _joining(found: Sequence[_Told]) -> Vector:
+    """(KINDS, SLOTS) share of those who come that joins; 1 where no opening was seen."""
+    came, covered = np.zeros((KINDS, SLOTS)), np.zeros((KINDS, SLOTS))
+    for one in found:
+        one.added_to(came, one.share[one.known])
+        one.added_to(covered, 1.0)
+    return np.asarray((came + 1.0) / (covered + 1.0))
+
+
+def _rates(told: Sequence[_Told]) -> Vector:
     cars, covered_s = np.zeros((KINDS, SLOTS)), np.zeros((KINDS, SLOTS))
-    for one, came, known in told:
-        slot = slots(one, came.size)
-        np.add.at(cars[one.kind], slot[known], came[known])
-        np.add.at(covered_s[one.kind], slot[known], one.step_s)
+    for one in told:
+        one.added_to(cars, one.joined[one.known])
+        one.added_to(covered_s, one.one.step_s)
     cars = np.maximum(cars, 0.0)
     overall = cars.sum(axis=0) / np.maximum(covered_s.sum(axis=0), 1.0)
     usual = (covered_s * overall).sum(axis=1)

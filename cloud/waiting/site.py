@@ -67,19 +67,35 @@ class Declared:
 class Profile:
     """Typical arrivals: `rates` (KINDS, SLOTS) cars a second by kind of day and quarter hour.
 
-    `dispersion`: variance of the level of an opening (1 = as usual); Gamma.
+    Cars that joined the queue; `joining`: the share that these were of all that came, who saw how
+    long it was (None: nobody stays away). `dispersion`: variance of the level of an opening
+    (1 = as usual); Gamma.
     """
 
     rates: Vector
     dispersion: float = 0.0625
+    joining: Vector | None = None
 
     def rate(self, kind: int, second: float) -> float:
-        """Cars a second, `second` of the local day, interpolated between slot centres."""
+        """Cars a second that join, `second` of the local day, interpolated between slot centres.
+
+        Not towards a quarter hour in which nobody comes: before the opening, after closing.
+        """
         position = second / SLOT_S - 0.5
         low = int(np.floor(position))
         share = position - low
         row = self.rates[kind]
-        return float((1.0 - share) * row[low % SLOTS] + share * row[(low + 1) % SLOTS])
+        before, after = float(row[low % SLOTS]), float(row[(low + 1) % SLOTS])
+        if before <= 0.0 or after <= 0.0:
+            return after if share >= 0.5 else before
+        return (1.0 - share) * before + share * after
+
+    def demand(self, kind: int, second: float) -> float:
+        """Cars a second that come: also those that find the queue too long."""
+        joined = self.rate(kind, second)
+        if self.joining is None:
+            return joined
+        return joined / float(self.joining[kind, int(second // SLOT_S) % SLOTS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,7 @@ class SiteModel:
             "mean_service_s": self.mean_service_s,
             "rates": self.profile.rates.tolist(),
             "dispersion": self.profile.dispersion,
+            "joining": None if self.profile.joining is None else self.profile.joining.tolist(),
             "detectors": {
                 one.value: [law.miss, law.double, law.cars] for one, law in self.detectors.items()
             },
@@ -159,11 +176,15 @@ class SiteModel:
         """The model that `to_document` wrote; ValueError for another version."""
         if document.get("version") != VERSION:
             raise ValueError(f"site model of version {document.get('version')}, not {VERSION}")
-        by_slot = document["bays_by_slot"]
+        by_slot, joining = document["bays_by_slot"], document["joining"]
         return SiteModel(
             bays=document["bays"],
             mean_service_s=document["mean_service_s"],
-            profile=Profile(np.array(document["rates"]), document["dispersion"]),
+            profile=Profile(
+                np.array(document["rates"]),
+                document["dispersion"],
+                None if joining is None else np.array(joining),
+            ),
             detectors={
                 Detector(name): DetectorLaw(*law) for name, law in document["detectors"].items()
             },
