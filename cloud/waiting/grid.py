@@ -37,8 +37,8 @@ LEVEL_HALF_LIFE_S = 35.0 * 60.0
 LEVELS = np.array([0.35, 0.55, 0.75, 0.95, 1.2, 1.55, 2.1])
 """Of the arrivals over the profile, where the level is an axis of the grid."""
 
-LEVEL_MOVE_S = 2.0 * 3600.0
-"""Mean time until a level is forgotten for the usual law of levels."""
+LEVEL_MOVE_S = 4.0 * 3600.0
+"""Mean time until a level is forgotten for the usual law of levels: about an opening."""
 
 LEVEL_LIMITS = (0.3, 3.0)
 RATE_HALF_LIFE_S = 90.0 * 60.0
@@ -50,6 +50,9 @@ LEAK_PER_S = 1e-5
 
 NEGLIGIBLE = 1e-8
 """Mass that a long queue has to have for being carried along."""
+
+RARE = 1e-5
+"""Chance of so many unseen cars in a step, under the highest level, that is worth following."""
 
 IMPOSSIBLE = 1e-12
 """Under this the counts contradict the state: the filter is reset, and the reset counted."""
@@ -241,11 +244,12 @@ def step(
     grid = _leak(grid, LEAK_PER_S * dt_s)
     if grid.shape[0] > 1:
         grid = _level_drift(grid, _level_prior(model), dt_s / LEVEL_MOVE_S)
-    after = replace(
-        state,
+    after = State(
         t_us=TimeUs(state.t_us + round(dt_s * US_PER_S)),
         grid=grid,
         bays=_bays_drift(model, bays, second),
+        service=state.service,
+        level=state.level,
         resets=resets,
         evidence=state.evidence + math.log(total),
     )
@@ -341,12 +345,13 @@ def _arrive_unseen(grid: Vector, expected: float, model: SiteModel) -> Vector:
 
 @lru_cache(maxsize=4096)
 def _poissons(means: tuple[float, ...]) -> Vector:
-    """A row of kernel.poisson for each mean, filled up with zeros."""
+    """A row of kernel.poisson for each mean, as far as one of them is worth following."""
     laws = [kernel.poisson(mean) for mean in means]
     out = np.zeros((len(laws), max(law.size for law in laws)))
     for row, law in zip(out, laws, strict=True):
         row[: law.size] = law
-    return out
+    last = int(np.flatnonzero(out.max(axis=0) > RARE)[-1])
+    return np.asarray(out[:, : last + 1] / out[:, : last + 1].sum(axis=1, keepdims=True))
 
 
 @lru_cache(maxsize=64)
