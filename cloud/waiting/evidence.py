@@ -9,17 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from cloud.waiting import grid
-from cloud.waiting.site import OpeningCounts, SiteModel
+from cloud.waiting.site import SLOTS, OpeningCounts, SiteModel, Vector
 
 TRIAL_STEPS = 3_000
 """Steps of the fullest openings on which values are compared."""
 
 WORTH = 3.0
 """Log-likelihood that the counts have to bring for each step of blocking: most lines have one."""
+
+NEAR = 3
+DIP = 0.4
+"""A quarter hour in which so many fewer cars are inside than in one of the NEAR before, and in one
+of the NEAR after, may be a break of the staff."""
+
+MOST_DIPS = 4
 
 HOPELESS = 25.0
 """Log-likelihood by which a trial may be behind before it is given up."""
@@ -41,24 +49,47 @@ MORE_BAYS = 2
 """Bays beyond those in use that the grid can hold."""
 
 
+class Break(NamedTuple):
+    """Quarter hours of the day (the last one included) in which `less` bays fewer are in use."""
+
+    first: int
+    last: int
+    less: int
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A point of the search: bays in use, and places in REFILLS and BLOCKED."""
+    """A point of the search: bays in use, places in REFILLS and BLOCKED, breaks of the staff."""
 
     bays: int
     refill: int = USUAL_REFILL
     blocked: int = 0
+    breaks: tuple[Break, ...] = ()
 
     def of(self, model: SiteModel) -> SiteModel:
         """The model with these values."""
         return replace(
             model,
             bays=self.bays,
+            bays_by_slot=self._by_slot(),
             max_bays=self.bays + MORE_BAYS,
             blocked=BLOCKED[self.blocked],
             refill_s=REFILLS[self.refill] * model.mean_service_s,
             balk_queue=max(4.0, PATIENCE_S * self.bays / model.mean_service_s),
         )
+
+    @property
+    def burden(self) -> float:
+        """Log-likelihood that the counts have to bring for what most sites have not."""
+        return WORTH * (self.blocked + sum(one.less for one in self.breaks))
+
+    def _by_slot(self) -> Vector | None:
+        if not self.breaks:
+            return None
+        bays = np.full(SLOTS, float(self.bays))
+        for one in self.breaks:
+            bays[one.first : one.last + 1] = max(1, self.bays - one.less)
+        return bays
 
     def neighbours(self, most_bays: int) -> list[Trial]:
         """One step along each axis."""
@@ -82,8 +113,7 @@ class _Trials:
 
     def is_better(self, trial: Trial, best: Trial) -> bool:
         """Whether the counts speak for `trial`; given up once it is hopelessly behind."""
-        ahead = WORTH * (trial.blocked - best.blocked)
-        behind = max(ahead, 0.0)
+        behind = max(trial.burden - best.burden, 0.0)
         for index in range(len(self.openings)):
             behind += self._evidence(best, index) - self._evidence(trial, index)
             if behind > HOPELESS:
@@ -100,18 +130,58 @@ class _Trials:
 
 
 def fitted(
-    model: SiteModel, openings: Sequence[OpeningCounts], declared_bays: int, *, most: int
+    model: SiteModel,
+    openings: Sequence[OpeningCounts],
+    declared_bays: int,
+    *,
+    most: int,
+    dips: Sequence[tuple[int, int]] = (),
 ) -> SiteModel:
     """The model with the bays (1 to `most`), refill time and blocking that the counts of
-    `openings` (exits among them) speak for."""
+    `openings` (exits among them) speak for, and with fewer bays in `dips` where they do."""
     best = Trial(min(max(declared_bays, 1), most))
     trials = _Trials(model, openings)
     while True:
         neighbours = best.neighbours(most)
         better = next((one for one in neighbours if trials.is_better(one, best)), None)
         if better is None:
-            return best.of(model)
+            return _with_breaks(best, trials, dips).of(model)
         best = better
+
+
+def _with_breaks(best: Trial, trials: _Trials, dips: Sequence[tuple[int, int]]) -> Trial:
+    """With fewer bays in those quarter hours in which the counts speak for it."""
+    for first, last in dips:
+        others = best.breaks
+        for less in range(1, best.bays):
+            fewer = replace(best, breaks=(*others, Break(first, last, less)))
+            if not trials.is_better(fewer, best):
+                break
+            best = fewer
+    return best
+
+
+def dips_of(fullness: Vector) -> list[tuple[int, int]]:
+    """Quarter hours (first, last) in which fewer cars are inside than before and after.
+
+    `fullness`: (SLOTS,) cars inside in a full opening, NaN where there is none.
+    """
+    found: list[tuple[int, int]] = []
+    for slot in range(1, SLOTS - 1):
+        before = fullness[max(slot - NEAR, 0) : slot]
+        after = fullness[slot + 1 : slot + 1 + NEAR]
+        rim = min(_most(before), _most(after))
+        if not fullness[slot] <= rim - DIP:
+            continue
+        if found and found[-1][1] == slot - 1:
+            found[-1] = (found[-1][0], slot)
+        else:
+            found.append((slot, slot))
+    return sorted(found, key=lambda one: -(one[1] - one[0]))[:MOST_DIPS]
+
+
+def _most(values: Vector) -> float:
+    return float(np.max(values, initial=-np.inf, where=np.isfinite(values)))
 
 
 def fullest(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:

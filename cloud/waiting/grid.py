@@ -45,6 +45,9 @@ RATE_HALF_LIFE_S = 90.0 * 60.0
 BAYS_MOVE_S = 3600.0
 """Mean time between two changes of the number of bays by one."""
 
+USUAL_S = 300.0
+"""Mean time until a site follows its usual breaks: cars that are being served still leave."""
+
 LEAK_PER_S = 1e-5
 """Share of the mass that forgets its queue each second (4 % an hour): keeps the filter awake."""
 
@@ -508,10 +511,11 @@ def _bays_prior(max_bays: int, usual: float, spread: float) -> Vector:
 def _bays_drift(model: SiteModel, bays: Vector, second: float) -> Vector:
     """Bays open and close one at a time, and tend to what is usual at this time of the day."""
     chance = model.step_s / BAYS_MOVE_S
-    out = (1.0 - chance) * bays
+    pull = 0.5 * chance if model.bays_by_slot is None else min(model.step_s / USUAL_S, 0.5)
+    out = (1.0 - 0.5 * chance - pull) * bays
     out[:-1] += 0.25 * chance * bays[1:]
     out[1:] += 0.25 * chance * bays[:-1]
-    out += 0.5 * chance * bays_prior(model, second)
+    out += pull * bays_prior(model, second)
     out[0] = 0.0
     return np.asarray(out / out.sum())
 

@@ -17,6 +17,7 @@ from cloud.waiting import evidence, labels, profile
 from cloud.waiting.gains import detector_laws
 from cloud.waiting.site import (
     NOT_COVERED,
+    SLOTS,
     Declared,
     Detector,
     DetectorLaw,
@@ -33,6 +34,8 @@ SERVICE_LIMITS = (0.2, 5.0)
 """Of the declared mean service time."""
 
 PROFILE_STEPS = 9_000
+FULL = 0.9
+"""Share of the openings that a full one has more cars inside than."""
 
 LEVEL_SPREAD = 0.08
 """Least variance of an opening's level; a level moves within an opening also."""
@@ -67,7 +70,13 @@ def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared_bays
     fullest = evidence.fullest(openings)
     if not any(one.exit is not None for one in fullest):
         return evidence.Trial(declared_bays).of(model)
-    return evidence.fitted(model, fullest, declared_bays, most=_most_inside(fullest, model))
+    return evidence.fitted(
+        model,
+        fullest,
+        declared_bays,
+        most=_most_inside(fullest, model),
+        dips=evidence.dips_of(_fullness(openings, model)),
+    )
 
 
 def _some(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
@@ -97,6 +106,23 @@ def _most_inside(openings: Sequence[OpeningCounts], model: SiteModel) -> int:
     laws = dict(model.detectors)
     inside = [_inside(one, laws) for one in openings if one.exit is not None]
     return max(2, round(float(np.quantile(np.concatenate(inside), 0.98))) + 2) if inside else 2
+
+
+def _fullness(openings: Sequence[OpeningCounts], model: SiteModel) -> Vector:
+    """(SLOTS,) cars inside in each quarter hour of a full opening; NaN where there is none."""
+    laws = dict(model.detectors)
+    seen: dict[int, list[float]] = {}
+    for one in openings:
+        if one.entry is None or one.exit is None:
+            continue
+        inside = _inside(one, laws)
+        slot = profile.slots(one, inside.size)
+        for at in np.unique(slot):
+            seen.setdefault(int(at), []).append(float(inside[slot == at].mean()))
+    found = np.full(SLOTS, np.nan)
+    for at, values in seen.items():
+        found[at] = np.quantile(values, FULL)
+    return found
 
 
 def _mean_service_s(

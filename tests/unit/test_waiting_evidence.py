@@ -5,12 +5,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from benchmarks.waiting_truth.design import BREAKS
+from benchmarks.waiting_truth.detectors import counts
+from benchmarks.waiting_truth.simulate import openings
 from cloud.waiting import evidence, grid
-from cloud.waiting.evidence import BLOCKED, REFILLS, Trial, fitted, fullest
+from cloud.waiting.evidence import (
+    BLOCKED,
+    DIP,
+    MOST_DIPS,
+    REFILLS,
+    Break,
+    Trial,
+    dips_of,
+    fitted,
+    fullest,
+)
 from cloud.waiting.grid import State
 from cloud.waiting.learning import learn
-from cloud.waiting.site import Declared, OpeningCounts, SiteModel
+from cloud.waiting.site import SLOT_S, SLOTS, Declared, OpeningCounts, SiteModel
 from tests.waiting_cases import play
 
 PLAYED = [one.counts for one in play(14, seed=5, bays=3)]
@@ -82,6 +97,50 @@ def test_every_neighbour_is_a_step_away() -> None:
     }
     assert not Trial(1, len(REFILLS), 0).is_possible(9)
     assert not Trial(1, 0, len(BLOCKED)).is_possible(9)
+
+
+def test_a_break_takes_bays_for_its_quarter_hours(model: SiteModel) -> None:
+    found = Trial(3, breaks=(Break(41, 42, 1), Break(60, 60, 9))).of(model)
+    assert [found.usual_bays(slot * SLOT_S + 1.0) for slot in (40, 41, 42, 43, 60)] == [
+        3,
+        2,
+        2,
+        3,
+        1,
+    ]
+    assert Trial(3).of(found).bays_by_slot is None
+
+
+def test_the_breaks_of_the_staff_are_found() -> None:
+    """Two of five bays are closed from 10:15 to 10:45 and from 15:15 to 15:45, every day."""
+    site = replace(BREAKS, openings=60)
+    seen = counts(site, openings(site, 1), 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "TRIAL_STEPS", 2_000)
+        found = learn(seen, Declared(bays=5, mean_service_s=587.0))
+    assert found.bays == 5
+    assert found.bays_by_slot is not None
+    fewer = set(np.flatnonzero(found.bays_by_slot < 5).tolist())
+    assert fewer & {41, 42, 61, 62}
+    assert not fewer - {41, 42, 61, 62}
+
+
+@given(st.lists(st.none() | st.floats(0, 30), min_size=SLOTS, max_size=SLOTS))
+def test_dips_lie_below_what_is_before_and_after(values: list[float | None]) -> None:
+    fullness = np.array([np.nan if one is None else one for one in values])
+    found = dips_of(fullness)
+    assert len(found) <= MOST_DIPS
+    for first, last in found:
+        assert 0 < first <= last < SLOTS - 1
+        assert np.isfinite(fullness[first : last + 1]).all()
+        assert np.nanmax(fullness[:first], initial=-1) >= fullness[first] + DIP
+        assert np.nanmax(fullness[last + 1 :], initial=-1) >= fullness[last] + DIP
+    assert sorted(set(found)) == sorted(found)
+
+
+def test_an_even_day_has_no_dip() -> None:
+    assert dips_of(np.full(SLOTS, 5.0)) == []
+    assert dips_of(np.full(SLOTS, np.nan)) == []
 
 
 def test_without_an_exit_what_is_declared_stays() -> None:
