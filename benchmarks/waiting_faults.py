@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.waiting_methods.case import Answer, Labelled
+from benchmarks.waiting_methods.case import Answer, Case, Labelled
 from benchmarks.waiting_methods.ours import Eclor
-from benchmarks.waiting_scores.score import Scored, scored
+from benchmarks.waiting_scores.score import Scored, invalid, scored
 from benchmarks.waiting_truth.cases import labelled, play
 from benchmarks.waiting_truth.design import Counter, Design
 from benchmarks.waiting_truth.detectors import uncovered
@@ -71,7 +71,7 @@ def _more_bays(bays: int) -> Change:
     return lambda design: replace(design, bays=design.bays + bays)
 
 
-def _slower(factor: float) -> Change:
+def slower(factor: float) -> Change:
     def changed(design: Design) -> Design:
         served = design.service
         return replace(
@@ -125,18 +125,20 @@ FAULTS = (
     Fault("exit_clock_60_s_early", _late_clock(Detector.EXIT, -60.0)),
     Fault("a_bay_more", _more_bays(1), moved=True),
     Fault("a_bay_less", _more_bays(-1), moved=True),
-    Fault("service_30_pct_slower", _slower(1.3), moved=True),
-    Fault("service_30_pct_faster", _slower(0.7), moved=True),
+    Fault("service_30_pct_slower", slower(1.3), moved=True),
+    Fault("service_30_pct_faster", slower(0.7), moved=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a fault did: errors over clean ones, coverage of 80 %, minutes until it was over."""
+    """What a fault did: errors over clean ones, coverage of 80 %, minutes until it was over, and
+    answers that are negative or no numbers."""
 
     mae_ratio: float
     cov80: float
     recovery_min: float | None
+    invalid: int = 0
 
 
 def judge(design: Design, seed: int, tested: int, say: Callable[[str], None]) -> Mapping[str, Told]:
@@ -171,22 +173,31 @@ def _tested(design: Design, seed: int, tested: int, situation: Situation) -> lis
     return [labelled(design, one, seed, situation) for one in every]
 
 
-@dataclass(frozen=True, slots=True)
 class _Met:
-    """The model of situation A, asked while and after a fault hides counts."""
+    """The model of situation A, asked while and after a fault hides counts, then told the opening
+    as the service tells it: without retraining, but from day to day."""
 
-    ours: Eclor
-    fault: Fault | None = None
+    def __init__(self, ours: Eclor, fault: Fault | None = None) -> None:
+        self._ours, self._fault = ours.of_now(), fault
 
     def answer(self, one: Labelled) -> Answer:
-        whole, fault = one.case, self.fault
+        """What it says of an opening; the next one finds it wiser."""
+        whole, fault = one.case, self._fault
         if fault is None or fault.mask is None:
-            return self.ours.answer(whole)
-        hidden = self.ours.answer(replace(whole, counts=fault.mask(whole.counts)))
+            found, known = self._ours.answer(whole), whole
+        else:
+            masked = replace(whole, counts=fault.mask(whole.counts))
+            found = self._while_hidden(whole, masked, fault)
+            known = masked if fault.lasting else whole
+        self._ours.finished(known)
+        return found
+
+    def _while_hidden(self, whole: Case, masked: Case, fault: Fault) -> Answer:
+        hidden = self._ours.answer(masked)
         if fault.lasting:
             return hidden
         late = np.isin(whole.steps_known, np.arange(fault.during.start + 1, fault.during.stop + 1))
-        later = self.ours.answer(whole)
+        later = self._ours.answer(whole)
         return Answer(
             np.where(late, hidden.point_s, later.point_s),
             np.where(late[:, None], hidden.quantiles_s, later.quantiles_s),
@@ -197,6 +208,7 @@ class _Met:
 class _Asked:
     of: Scored
     step: Vector
+    invalid: int
 
 
 def _asked(asked: _Met, cases: Sequence[Labelled], seed: int) -> _Asked:
@@ -208,7 +220,17 @@ def _asked(asked: _Met, cases: Sequence[Labelled], seed: int) -> _Asked:
     wait_s = np.concatenate([one.wait_s for one in cases])
     day = np.concatenate([np.full(one.wait_s.size, one.day) for one in cases])
     step = np.concatenate([one.case.steps_known for one in cases])
-    return _Asked(scored(answer, wait_s, day, seed=seed), step)
+    found = invalid(answer)
+    return _Asked(scored(_valid(answer), wait_s, day, seed=seed), step, found)
+
+
+def _valid(answer: Answer) -> Answer:
+    """With 0 for what is negative or no number: counted, and wrong."""
+    point_s, quantiles_s = (
+        np.where(np.isfinite(one) & (one >= 0), one, 0.0)
+        for one in (answer.point_s, answer.quantiles_s)
+    )
+    return Answer(point_s, quantiles_s)
 
 
 def _told(fault: Fault, met: _Asked, clean: _Asked) -> Told:
@@ -217,7 +239,8 @@ def _told(fault: Fault, met: _Asked, clean: _Asked) -> Told:
     ratio = met.of.error_s[after].mean() / clean.of.error_s[before].mean()
     waited = after & (met.of.wait_s > 0)
     recovery = _recovery_min(fault, met, clean) if fault.during else None
-    return Told(float(ratio), 100.0 * float(met.of.inside(80)[waited].mean()), recovery)
+    covered = 100.0 * float(met.of.inside(80)[waited].mean())
+    return Told(float(ratio), covered, recovery, met.invalid)
 
 
 def _recovery_min(fault: Fault, met: _Asked, clean: _Asked) -> float:

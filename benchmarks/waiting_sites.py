@@ -41,7 +41,7 @@ class Judged:
 
 
 def judge(design: Design, seed: int, say: Callable[[str], None]) -> list[Judged]:
-    """Play the site, learn from its first part, answer in the second."""
+    """Play the site, learn from its first part, answer in the second, day by day."""
     site = play(design, seed)
     found = []
     for situation in SITUATIONS:

@@ -5,8 +5,9 @@ counters, clocks, bays or services, or with counts that do not come. `mae_ratio.
 that on the clean openings (of situation B where the tail is lost, from the hour on at which a
 fault begins; of a model learned there where the site itself changed); `cov80.<fault>`: coverage
 of the 80 % interval on W > 0; `recovery_min.<fault>`: after a fault that ends, minutes until the
-error is within 1.3 times the clean one. `worst_*` are the worst of all. An answer
-that is negative or no number ends the run.
+error is within 1.3 times the clean one; `invalid.<fault>`: answers that are negative or no
+number. `worst_*` are the worst of all. Nothing is learned anew: an opening that is over is absorbed
+(`cloud.waiting.absorb`), as the service does it from day to day.
 """
 
 import sys
@@ -41,10 +42,12 @@ def figures(found: Mapping[str, Told]) -> dict[str, float]:
         "worst_mae_ratio": max(one.mae_ratio for one in found.values()),
         "worst_cov80": min(one.cov80 for one in found.values()),
         "worst_recovery_min": max(recovered, default=0.0),
+        "worst_invalid": max(one.invalid for one in found.values()),
     }
     for name, one in found.items():
         rows[f"mae_ratio.{name}"] = one.mae_ratio
         rows[f"cov80.{name}"] = one.cov80
+        rows[f"invalid.{name}"] = one.invalid
         if one.recovery_min is not None:
             rows[f"recovery_min.{name}"] = one.recovery_min
     return rows

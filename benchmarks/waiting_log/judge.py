@@ -95,7 +95,7 @@ def _first_guess(log: QueueLog, chosen: np.ndarray) -> Declared:
     busy = np.cumsum(change[np.argsort(events, kind="stable")])
     bays = float(np.quantile(busy, BAYS_LEVEL)) if busy.size else 1.0
     mean_s = float(length_s.mean()) if length_s.size else 60.0
-    return Declared(bays=max(1, round(bays)), mean_service_s=max(mean_s, 1.0))
+    return Declared(bays=max(1, round(bays)), mean_service_s=max(mean_s, 1.0), one_clock=True)
 
 
 def _scored(one: Estimator, fit: Sequence[Labelled], test: Sequence[Labelled], seed: int) -> Scored:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 
 from benchmarks.waiting_methods.case import LEVELS, MEDIAN, Answer, Case, Labelled
+from benchmarks.waiting_methods.online import Late, states
 from cloud.waiting import grid, law
-from cloud.waiting.labels import recalibrated
+from cloud.waiting.absorb import absorb
 from cloud.waiting.learning import learn
 from cloud.waiting.model import Situation
 from cloud.waiting.site import Declared, Detector, SiteModel, Vector
@@ -46,25 +46,37 @@ class Eclor:
             asked.setdefault(step, {}).setdefault(rest, []).append(row)
         found = np.empty((known.size, LEVELS.size))
         whole = case.counts.until(int(known.max(initial=0)))
-        states = chain([self._start(case)], grid.run(self.model, whole))
-        for done, state in enumerate(states):
+        for done, (state, late) in enumerate(states(self.model, whole)):
             for rest, rows in asked.get(done, {}).items():
-                found[rows] = self._quantiles(self._later(case, state, done, rest))
+                found[rows] = self._quantiles(self._later(case, state, late, (done, rest)))
         return Answer(found[:, MEDIAN], found)
 
     def finished(self, case: Case) -> None:
-        """The adaptive step of the calibration, by the labels that a site has: none without a tail
-        or with counters that err."""
-        self._model = recalibrated(self.model, case.counts)
+        """Learn from an opening that is over, as the service does from day to day."""
+        self._model = absorb(self.model, case.counts)
 
-    def _later(self, case: Case, state: grid.State, done: int, rest_s: float) -> grid.State:
-        """The state `rest_s` after the end of step `done`: a question between two steps."""
+    def of_now(self) -> Eclor:
+        """Another one that knows the same, to meet another future."""
+        other = Eclor(self.situation, self._declared)
+        other._model = self._model
+        return other
+
+    def _later(
+        self, case: Case, state: grid.State, late: Late, at: tuple[int, float]
+    ) -> grid.State:
+        """The state some seconds after the end of a step: a question between two steps.
+
+        Counts of a clock that is wrong say nothing of so short a time.
+        """
+        done, rest_s = at
         if rest_s < LEAST_REST_S:
             return state
         counts = case.counts
         span = (done * counts.step_s, done * counts.step_s + rest_s)
         tail, entry, left = (
-            int(np.diff(np.searchsorted(case.pulses[one], span))[0]) if one in case.pulses else None
+            int(np.diff(np.searchsorted(case.pulses[one], span))[0])
+            if one in case.pulses and late.get(one, 0) == 0
+            else None
             for one in Detector
         )
         return grid.step(
@@ -73,15 +85,6 @@ class Eclor:
             (tail, entry, left),
             second=(counts.second + span[0]) % 86_400.0,
             kind=counts.kind,
-        )
-
-    def _start(self, case: Case) -> grid.State:
-        counts = case.counts
-        return grid.start(
-            self.model,
-            counts.start_us,
-            second=counts.second,
-            queue_before=counts.queue_before,
         )
 
     def _quantiles(self, state: grid.State) -> Vector:

@@ -60,11 +60,15 @@ class Scored:
 
 def scored(answer: Answer, wait_s: Vector, day: Ints, *, seed: int) -> Scored:
     """Hold answers against waits."""
-    if not np.isfinite(answer.quantiles_s).all() or not np.isfinite(answer.point_s).all():
-        raise ValueError("an estimate is not a number")
-    if answer.quantiles_s.min(initial=0.0) < 0 or answer.point_s.min(initial=0.0) < 0:
-        raise ValueError("an estimate is negative")
+    if invalid(answer):
+        raise ValueError(f"{invalid(answer)} answers are negative or no numbers")
     return Scored(wait_s, day, answer, _pit(answer.quantiles_s, wait_s, seed))
+
+
+def invalid(answer: Answer) -> int:
+    """Answers of which a number is negative, infinite or none."""
+    given = np.column_stack([answer.quantiles_s, answer.point_s])
+    return int((~(np.isfinite(given) & (given >= 0)).all(axis=1)).sum())
 
 
 def _pit(quantiles_s: Vector, wait_s: Vector, seed: int) -> Vector:

@@ -49,6 +49,11 @@ MORE_BAYS = 2
 """Bays beyond those in use that the grid can hold."""
 
 
+def usual_refill_s(mean_service_s: float) -> float:
+    """Time to drive up before anything was tried."""
+    return REFILLS[USUAL_REFILL] * mean_service_s
+
+
 class Break(NamedTuple):
     """Quarter hours of the day (the last one included) in which `less` bays fewer are in use."""
 

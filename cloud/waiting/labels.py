@@ -21,9 +21,10 @@ from cloud.waiting.model import Situation
 from cloud.waiting.site import Detector, OpeningCounts, SiteModel, Vector
 from cloud.waiting.truth import waits_s
 
-RELIABLE = 0.01
-"""m + d up to which the order of the counts is that of the cars: one lost count shifts all later
-matches by a car, and what is learned from these is wider than the truth."""
+RELIABLE = 0.025
+"""m + d up to which, as learned on the wary side (`gains`), that is about 1 % in truth, the order
+of the counts is that of the cars: one lost count shifts all later matches by a car, and what is
+learned from these is wider than the truth."""
 
 EVERY = 5
 """Steps between two labels: those of one minute and the next tell the same."""

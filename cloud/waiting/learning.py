@@ -14,9 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from cloud.waiting import evidence, labels, profile
-from cloud.waiting.gains import detector_laws
+from cloud.waiting.clocks import Clocks, listened, settled
+from cloud.waiting.gains import detector_laws, told_by
+from cloud.waiting.little import has_hole, inside, mean_service_s
 from cloud.waiting.site import (
-    NOT_COVERED,
     SLOTS,
     Declared,
     Detector,
@@ -26,12 +27,6 @@ from cloud.waiting.site import (
     SiteModel,
     Vector,
 )
-
-PRIOR_CARS = 100.0
-"""Cars that the declared mean service time is worth."""
-
-SERVICE_LIMITS = (0.2, 5.0)
-"""Of the declared mean service time."""
 
 PROFILE_STEPS = 9_000
 FULL = 0.9
@@ -43,14 +38,23 @@ LEVEL_SPREAD = 0.08
 
 def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
     """The model of a site from whole past openings, in any order."""
-    laws = detector_laws(openings)
-    service_s = _mean_service_s(openings, laws, declared)
+    heard = Clocks.agreeing() if declared.one_clock else Clocks()
+    for one in sorted(openings, key=lambda one: one.start_us):
+        heard = listened(heard, one, refill_s=evidence.usual_refill_s(declared.mean_service_s))
+    openings = [settled(one, heard) for one in openings]
+    told = told_by(openings)
+    laws = detector_laws(told)
+    service_s, cars = mean_service_s(openings, laws, declared)
     rates = profile.of_counts(openings, laws)
     first = SiteModel(
         bays=declared.bays,
         mean_service_s=service_s,
         step_s=openings[0].step_s if openings else 60.0,
+        service_cars=cars,
+        one_clock=declared.one_clock,
         detectors=laws,
+        residues=told,
+        clocks=heard.heard,
         profile=Profile(rates, _dispersion(openings, laws, rates)),
     )
     model = _on_trial(first, openings, declared.bays)
@@ -90,58 +94,25 @@ def _some(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
     return chosen
 
 
-def _inside(one: OpeningCounts, laws: dict[Detector, DetectorLaw]) -> Vector:
-    """Cars inside after each step, by gains and the opening's own residue spread over its cars."""
-    assert one.entry is not None
-    assert one.exit is not None
-    entered = np.cumsum(np.maximum(one.entry, 0)) / laws[Detector.ENTRY].gain
-    left = np.cumsum(np.maximum(one.exit, 0)) / laws[Detector.EXIT].gain
-    if not left.size or left[-1] <= 0 or entered[-1] <= 0:
-        return np.zeros(entered.size)
-    cars = 0.5 * (entered[-1] + left[-1])
-    return np.asarray(entered * cars / entered[-1] - left * cars / left[-1])
-
-
 def _most_inside(openings: Sequence[OpeningCounts], model: SiteModel) -> int:
-    laws = dict(model.detectors)
-    inside = [_inside(one, laws) for one in openings if one.exit is not None]
-    return max(2, round(float(np.quantile(np.concatenate(inside), 0.98))) + 2) if inside else 2
+    found = [inside(one, model.detectors) for one in openings if one.exit is not None]
+    return max(2, round(float(np.quantile(np.concatenate(found), 0.98))) + 2) if found else 2
 
 
 def _fullness(openings: Sequence[OpeningCounts], model: SiteModel) -> Vector:
     """(SLOTS,) cars inside in each quarter hour of a full opening; NaN where there is none."""
-    laws = dict(model.detectors)
     seen: dict[int, list[float]] = {}
     for one in openings:
         if one.entry is None or one.exit is None:
             continue
-        inside = _inside(one, laws)
-        slot = profile.slots(one, inside.size)
+        cars = inside(one, model.detectors)
+        slot = profile.slots(one, cars.size)
         for at in np.unique(slot):
-            seen.setdefault(int(at), []).append(float(inside[slot == at].mean()))
+            seen.setdefault(int(at), []).append(float(cars[slot == at].mean()))
     found = np.full(SLOTS, np.nan)
     for at, values in seen.items():
         found[at] = np.quantile(values, FULL)
     return found
-
-
-def _mean_service_s(
-    openings: Sequence[OpeningCounts], laws: dict[Detector, DetectorLaw], declared: Declared
-) -> float:
-    """Little's law over whole openings without holes; leaning on what is declared."""
-    inside_s, cars = PRIOR_CARS * declared.mean_service_s, PRIOR_CARS
-    for one in openings:
-        if one.entry is None or one.exit is None or _has_hole(one):
-            continue
-        inside = _inside(one, laws)
-        inside_s += float(inside.sum()) * one.step_s
-        cars += float(one.entry.sum()) / laws[Detector.ENTRY].gain
-    low, high = SERVICE_LIMITS
-    return min(max(inside_s / cars, low * declared.mean_service_s), high * declared.mean_service_s)
-
-
-def _has_hole(one: OpeningCounts) -> bool:
-    return any(row is not None and bool((row == NOT_COVERED).any()) for row in one.rows.values())
 
 
 def _dispersion(
@@ -151,7 +122,7 @@ def _dispersion(
     excess, weight = 0.0, 0.0
     for one in openings:
         counted = profile.counted(one)
-        if counted is None or _has_hole(one):
+        if counted is None or has_hole(one):
             continue
         row, detector = counted
         cars = float(row.sum()) / laws[detector].gain

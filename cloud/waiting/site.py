@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from cloud.waiting.calibration import Calibration, unchanged
 from cloud.waiting.model import Situation
+from cloud.waiting.residues import Residues
+from cloud.waiting.residues import nothing as residues_of_nothing
 from protocols.time import US_PER_S, TimeUs
 
 Vector = NDArray[np.float64]
@@ -61,6 +63,8 @@ class Declared:
 
     bays: int
     mean_service_s: float
+    one_clock: bool = False
+    """All counts are stamped by one clock: none can be off against another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,18 @@ class SiteModel:
         known = Situation.A if situation is Situation.D else situation
         return self.calibrations.get(known) or unchanged()
 
+    residues: Residues = field(default_factory=residues_of_nothing)
+    """What finished openings left over between their detectors: `detectors` are learned by it."""
+
+    service_cars: float = 0.0
+    """Cars that the mean service time was learned from, as far as they still count."""
+
+    one_clock: bool = False
+    """All counts are stamped by one clock."""
+
+    clocks: Mapping[Detector, Vector] = field(default_factory=dict)
+    """What past openings told of the clocks of tail and exit (`clocks.Clocks.heard`)."""
+
     def usual_bays(self, second: float) -> float:
         """Usual bays at `second` of the local day."""
         if self.bays_by_slot is None:
@@ -167,6 +183,8 @@ class SiteModel:
             "calibrations": {
                 one.value: found.levels.tolist() for one, found in self.calibrations.items()
             },
+            "residues": self.residues.to_document(),
+            "clocks": {one.value: heard.tolist() for one, heard in self.clocks.items()},
             "bays_by_slot": None if self.bays_by_slot is None else self.bays_by_slot.tolist(),
             **{name: getattr(self, name) for name in _PLAIN},
         }
@@ -193,6 +211,8 @@ class SiteModel:
                 Situation(name): Calibration(np.array(levels))
                 for name, levels in document["calibrations"].items()
             },
+            residues=Residues.from_document(document["residues"]),
+            clocks={Detector(name): np.array(heard) for name, heard in document["clocks"].items()},
             **{name: document[name] for name in _PLAIN},
         )
 
@@ -203,6 +223,8 @@ _PLAIN = (
     "max_queue",
     "bays_spread",
     "service_weight",
+    "service_cars",
+    "one_clock",
     "cv2",
     "refill_s",
     "blocked",

@@ -10,9 +10,16 @@ from benchmarks.waiting_truth.design import REFERENCE, Counter, Design
 from benchmarks.waiting_truth.detectors import counts
 from benchmarks.waiting_truth.simulate import openings
 from cloud.waiting import evidence, learning
-from cloud.waiting.gains import detector_laws
+from cloud.waiting.gains import detector_laws, told_by
 from cloud.waiting.learning import learn
-from cloud.waiting.site import NOT_COVERED, Declared, Detector, OpeningCounts, SiteModel
+from cloud.waiting.site import (
+    NOT_COVERED,
+    Declared,
+    Detector,
+    DetectorLaw,
+    OpeningCounts,
+    SiteModel,
+)
 
 
 def counted(design: Design, seed: int, most: int = 36) -> list[OpeningCounts]:
@@ -64,14 +71,16 @@ def test_the_detectors_laws_are_those_of_the_faults(model: SiteModel) -> None:
 
 def test_a_detector_that_loses_a_fifth_is_the_one_that_is_blamed() -> None:
     counters = dict.fromkeys(Detector, Counter(0.01, 0.0)) | {Detector.TAIL: Counter(0.2, 0.0)}
-    laws = detector_laws(counted(replace(REFERENCE, counters=counters), 12))
+    laws = detector_laws(told_by(counted(replace(REFERENCE, counters=counters), 12)))
     assert laws[Detector.TAIL].gain / laws[Detector.ENTRY].gain == pytest.approx(0.81, abs=0.03)
     assert laws[Detector.TAIL].miss > 2 * max(laws[Detector.ENTRY].miss, laws[Detector.EXIT].miss)
 
 
-def test_openings_with_holes_teach_nothing_of_the_totals() -> None:
+def test_a_detector_with_holes_teaches_nothing_of_its_totals() -> None:
     holed = [_with_hole(one) for one in COUNTS[:12]]
-    assert detector_laws(holed) == detector_laws([])
+    told = detector_laws(told_by(holed))
+    assert told[Detector.EXIT] == detector_laws(told_by([]))[Detector.EXIT]
+    assert told[Detector.ENTRY] == told_by_two(holed)[Detector.ENTRY]
     assert learn(holed, WRONG).mean_service_s == WRONG.mean_service_s
 
 
@@ -84,6 +93,10 @@ def test_without_any_past_the_model_is_what_was_declared() -> None:
 def test_a_learned_model_survives_its_document(model: SiteModel) -> None:
     again = SiteModel.from_document(model.to_document())
     assert again.to_document() == model.to_document()
+
+
+def told_by_two(openings: list[OpeningCounts]) -> dict[Detector, DetectorLaw]:
+    return detector_laws(told_by([replace(one, exit=None) for one in openings]))
 
 
 def _with_hole(one: OpeningCounts) -> OpeningCounts:

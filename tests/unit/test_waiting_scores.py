@@ -66,7 +66,8 @@ def test_what_is_not_a_wait_is_refused(bad: float) -> None:
     wait_s, quantiles_s = waits_with_zeros(0.4)
     quantiles_s = quantiles_s.copy()
     quantiles_s[0] = bad
-    with pytest.raises(ValueError, match="an estimate is"):
+    assert score.invalid(told(quantiles_s)) == QUESTIONS
+    with pytest.raises(ValueError, match="answers are negative or no numbers"):
         score.scored(told(quantiles_s), wait_s, np.zeros(QUESTIONS, dtype=np.int64), seed=0)
 
 
