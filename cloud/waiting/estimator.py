@@ -12,35 +12,33 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from psycopg import AsyncConnection
 
 from cloud.waiting import memory, record, store
 from cloud.waiting.calendar import Calendar, calendars
-from cloud.waiting.counts import Ints, in_steps, rows_of
+from cloud.waiting.clocks import Clocks
+from cloud.waiting.counts import Ints
 from cloud.waiting.estimate import estimate, situation
-from cloud.waiting.health import in_step, reporting, silent
+from cloud.waiting.health import in_step, reporting
 from cloud.waiting.learner import ENOUGH, Model, model_of
 from cloud.waiting.memory import Forecast, Fresh
 from cloud.waiting.model import Basis, Situation
 from cloud.waiting.opening import Opening
-from cloud.waiting.openings import STEP_S, STEP_US, early, served_steps
+from cloud.waiting.openings import STEP_US
 from cloud.waiting.outlooks import live_forecast
 from cloud.waiting.record import Estimate
-from cloud.waiting.site import NOT_COVERED, Detector, OpeningCounts
+from cloud.waiting.sight import Shown, look, since_us, window_of
+from cloud.waiting.site import Detector
 from cloud.waiting.store import Facility, Span
 from cloud.waiting.track import (
-    AS_LEARNED,
     CHECKPOINT_STEPS,
     Checkpoint,
-    Seen,
     dropped,
     fits,
     follow,
 )
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 
-NO_ROWS = rows_of(b"")
 TREND_STEPS = 10
 FORECAST_EVERY_US = 300 * US_PER_S
 FORECASTS_A_RUN = 20
@@ -56,6 +54,7 @@ class Track:
     """What is remembered of a facility from one run to the next."""
 
     opening_us: TimeUs
+    clocks: Clocks
     kept: list[Checkpoint] = field(default_factory=list)
     saved: dict[int, bytes] = field(default_factory=dict)
     bracket_min: int | None = None
@@ -86,6 +85,7 @@ class Result:
     estimate: Estimate
     kept: list[Checkpoint]
     forecast: Forecast | None
+    clocks: Clocks
 
 
 class Estimator:
@@ -127,7 +127,8 @@ class Estimator:
         found = await memory.checkpoints(conn, openings)
         shown = await record.latest(conn, list(openings))
         for site in fresh:
-            track = Track(site.opening.from_us, found.get(site.key, []))
+            clocks = Clocks.of(self._models[site.key].model)
+            track = Track(site.opening.from_us, clocks, found.get(site.key, []))
             track.saved = {one.step: one.digest for one in track.kept}
             last = shown.get(site.key)
             if last is not None and from_datetime(last.observed_at) >= site.opening.from_us:
@@ -157,18 +158,16 @@ class Estimator:
     async def _rows(
         self, conn: AsyncConnection, sites: Sequence[Site]
     ) -> dict[tuple[int, Detector], Ints]:
-        """What each counter said since the oldest checkpoint; the tail also before the opening."""
+        """What each counter said in the window that is looked at."""
         names, spans = [], []
         for site in sites:
-            first = self._first(site)
-            origin = TimeUs(site.opening.from_us + first * STEP_US)
+            window = window_of(site.opening, site.until_us, self._first(site))
             for one in site.reporting:
-                early = one is Detector.TAIL and first == 0
-                since = site.opening.counts_from_us if early else origin
+                since = since_us(window, one)
                 if site.until_us > since:
                     names.append((site.key, one))
                     device = site.facility.detectors[one]
-                    spans.append(Span(device, origin, since, site.until_us))
+                    spans.append(Span(device, window.origin_us, since, site.until_us))
         return dict(zip(names, await store.passages(conn, spans), strict=True))
 
     def _first(self, site: Site) -> int:
@@ -196,12 +195,12 @@ class Estimator:
         if Detector.ENTRY not in site.reporting:
             minute = to_datetime(now_us - now_us % STEP_US)
             nothing = Estimate(minute, now, Situation.NONE, Basis.NONE)
-            return Result(site, nothing, track.kept, None)
-        seen, speaking = _seen(site, self._first(site), rows, served, now_us)
-        points = follow(model.model, model.key, seen, track.kept)
+            return Result(site, nothing, track.kept, None, track.clocks)
+        shown = self._look(site, rows, served, now_us)
+        points = follow(model.model, model.key, shown.seen, track.kept)
         state = points[-1].state
         earlier = [one for one in points if one.step <= points[-1].step - TREND_STEPS]
-        found = situation(speaking, served=site.facility.service is not None)
+        found = situation(shown.speaking, served=site.facility.service is not None)
         said = estimate(
             model.model,
             state,
@@ -216,7 +215,29 @@ class Estimator:
         forecast = (
             live_forecast(model.model, state, site.calendar, site.opening, now_us) if due else None
         )
-        return Result(site, said, dropped(points, step_s=model.model.step_s), forecast)
+        kept = dropped(points, step_s=model.model.step_s)
+        return Result(site, said, kept, forecast, shown.clocks)
+
+    def _look(
+        self,
+        site: Site,
+        rows: Mapping[tuple[int, Detector], Ints],
+        served: Sequence[tuple[int, float]],
+        now_us: TimeUs,
+    ) -> Shown:
+        """What the counters of a facility show since its oldest checkpoint."""
+        first = self._first(site)
+        window = window_of(site.opening, site.until_us, first)
+        return look(
+            {one: rows[site.key, one] for one in site.reporting if (site.key, one) in rows},
+            site.reporting,
+            window,
+            site.calendar,
+            served=served if site.facility.service is not None else None,
+            clocks=self._tracks[site.key].clocks,
+            refill_s=self._models[site.key].model.refill_s,
+            now_us=now_us,
+        )
 
     async def _keep(self, conn: AsyncConnection, results: Sequence[Result], now_us: TimeUs) -> None:
         """Everything that a run found, in three statements; only then it is remembered."""
@@ -234,7 +255,7 @@ class Estimator:
         )
         for one in results:
             track = self._tracks[one.site.key]
-            track.kept = one.kept
+            track.kept, track.clocks = one.kept, one.clocks
             track.saved = {point.step: point.digest for point in _whole(one.kept)}
             if one.estimate.bracket_min is not None:
                 track.bracket_min = one.estimate.bracket_min
@@ -281,48 +302,6 @@ def _site(
     until = [from_datetime(counter.read_until) for counter in speaking.values()]
     until_us = max(min([*until, opening.until_us]), opening.from_us)
     return Site(facility, calendar, opening, frozenset(speaking), TimeUs(until_us))
-
-
-def _seen(
-    site: Site,
-    first: int,
-    rows: Mapping[tuple[int, Detector], Ints],
-    served: Sequence[tuple[int, float]],
-    now_us: TimeUs,
-) -> tuple[Seen, set[Detector]]:
-    """The counts from step `first` on, and which of the counters may be believed now."""
-    steps = max(0, (site.until_us - site.opening.from_us) // STEP_US - first)
-    found = {
-        one: in_steps(rows[site.key, one], steps, step_s=STEP_S)
-        for one in site.reporting
-        if (site.key, one) in rows
-    }
-    quiet = silent(found, site.calendar.bays(now_us))
-    speaking = set(site.reporting) - quiet
-    origin_us = TimeUs(site.opening.from_us + first * STEP_US)
-    counts = OpeningCounts(
-        start_us=origin_us,
-        closes_us=site.opening.until_us,
-        second=site.calendar.second_of_day(origin_us),
-        kind=site.calendar.hours.day_kind(site.opening.from_us),
-        step_s=float(STEP_S),
-        tail=_believed(found, Detector.TAIL, speaking, steps),
-        entry=_believed(found, Detector.ENTRY, speaking, steps),
-        exit=_believed(found, Detector.EXIT, speaking, steps),
-        served_s=served_steps(served, origin_us, steps) if site.facility.service else None,
-        queue_before=early(rows.get((site.key, Detector.TAIL), NO_ROWS)),
-    )
-    at = [origin_us + n * STEP_US for n in range(steps)]
-    bays = np.array([site.calendar.changed_bays(t) or AS_LEARNED for t in at], dtype=np.int64)
-    return Seen(counts, bays, first), speaking
-
-
-def _believed(
-    found: Mapping[Detector, Ints], one: Detector, speaking: set[Detector], steps: int
-) -> Ints | None:
-    if one not in speaking:
-        return None
-    return found.get(one, np.full(steps, NOT_COVERED, dtype=np.int64))
 
 
 async def _served(

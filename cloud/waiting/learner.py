@@ -1,19 +1,25 @@
-"""The nightly lesson: each site's model anew from its last weeks, and what is usual there."""
+"""What is known of each site: a lesson a night from its last weeks, and each opening once over.
+
+A lesson takes seconds a site; what an opening adds to it is absorbed as soon as its site has
+emptied, so that the afternoon knows what the morning told.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from psycopg import AsyncConnection
 
 from cloud.waiting import memory, store
+from cloud.waiting.absorb import absorb
 from cloud.waiting.calendar import Calendar, calendars
 from cloud.waiting.learning import learn
 from cloud.waiting.memory import Forecast, Learned
-from cloud.waiting.openings import Past, past_openings
+from cloud.waiting.openings import Past, counted, emptied, past_openings
 from cloud.waiting.outlooks import typical_forecasts
 from cloud.waiting.site import SiteModel
 from cloud.waiting.store import Facility
@@ -28,6 +34,12 @@ FEW = 12
 
 ENOUGH = 4
 """From so many openings on a profile says what is usual."""
+
+LESSON = "lesson_at"
+"""In the document of a model that has absorbed openings since: when the lesson was."""
+
+LONGEST = timedelta(days=2)
+"""No opening that has ended since a moment began longer than this before it."""
 
 ENDED = timedelta(minutes=15)
 """Until then the last counts of an opening have come."""
@@ -57,24 +69,73 @@ def model_of(facility: Facility, learned: Learned | None) -> Model:
 
 
 async def learn_due(conn: AsyncConnection, now_us: TimeUs) -> int:
-    """Learn the sites whose turn it is; how many. One that is open waits until it has closed,
-    unless little is known of it yet."""
+    """Learn the sites whose turn it is, let the others absorb what has ended; how many. A lesson
+    waits until a site has closed, unless little is known of it yet."""
     facilities = await store.facilities(conn)
     calendar = await calendars(conn, facilities, now_us, back=BACK + timedelta(days=1))
     known = await memory.models(conn, [one.facility_id for one in facilities])
     learned = 0
     for one in facilities:
-        place = calendar.get(one.facility_id)
-        if place is not None and _is_due(place, known.get(one.facility_id), now_us):
-            learned += await _learn_one(conn, one, place, known.get(one.facility_id), now_us)
+        place, last = calendar.get(one.facility_id), known.get(one.facility_id)
+        if place is None:
+            continue
+        if last is None or _is_due(place, last, now_us):
+            learned += await _learn_one(conn, one, place, last, now_us)
+        else:
+            learned += await _absorb_new(conn, one, place, last, now_us)
     return learned
 
 
-def _is_due(calendar: Calendar, last: Learned | None, now_us: TimeUs) -> bool:
-    if last is None or last.openings < FEW:
+def _is_due(calendar: Calendar, last: Learned, now_us: TimeUs) -> bool:
+    if last.openings < FEW:
         return True
-    old = to_datetime(now_us) - last.learned_at >= AGAIN_AFTER
+    old = to_datetime(now_us) - _lesson_at(last) >= AGAIN_AFTER
     return old and calendar.hours.current(now_us) is None
+
+
+def _lesson_at(last: Learned) -> datetime:
+    """When the lesson was that a model goes back to."""
+    said = last.document.get(LESSON)
+    return last.learned_at if said is None else datetime.fromisoformat(said)
+
+
+async def _absorb_new(
+    conn: AsyncConnection, facility: Facility, calendar: Calendar, last: Learned, now_us: TimeUs
+) -> bool:
+    """Take in the openings that have ended since the model was made; False where none has.
+
+    Of what was absorbed since a lesson the newest model is kept.
+    """
+    known_us, until_us = (
+        from_datetime(at - ENDED) for at in (last.learned_at, to_datetime(now_us))
+    )
+    since_us = from_datetime(last.learned_at - LONGEST)
+    ends = emptied(calendar.hours, since_us=since_us, until_us=until_us)
+    new = {one: end for one, end in ends.items() if end > known_us}
+    past = await counted(conn, facility, calendar, new) if new else []
+    if not past:
+        return False
+    document = await asyncio.to_thread(_wiser, last.document, past)
+    if document is None:
+        return False
+    kept = {**document, LESSON: _lesson_at(last).isoformat()}
+    learned = Learned(to_datetime(now_us), last.openings + len(past), kept)
+    async with conn.transaction():
+        if LESSON in last.document:
+            await memory.drop_model(conn, facility.facility_id, last.learned_at)
+        await memory.keep_model(conn, facility.facility_id, learned)
+    return True
+
+
+def _wiser(document: Mapping[str, Any], past: Sequence[Past]) -> dict[str, Any] | None:
+    """The model after openings that were not known to it; None for one of another version."""
+    try:
+        model = SiteModel.from_document(document)
+    except (ValueError, KeyError):
+        return None
+    for one in past:
+        model = absorb(model, one.counts)
+    return model.to_document()
 
 
 async def _learn_one(

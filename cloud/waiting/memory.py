@@ -120,6 +120,12 @@ async def keep_model(conn: AsyncConnection, facility_id: int, learned: Learned) 
     await conn.execute(SQL["keep_model"], values)
 
 
+async def drop_model(conn: AsyncConnection, facility_id: int, learned_at: datetime) -> None:
+    """Forget the model of a facility that was learned at that time."""
+    values = {"facility_id": facility_id, "learned_at": learned_at}
+    await conn.execute(SQL["drop_model"], values)
+
+
 async def forecasts(
     conn: AsyncConnection, facilities: Sequence[int], *, since: datetime, until: datetime
 ) -> dict[int, list[Forecast]]:

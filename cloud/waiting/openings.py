@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from cloud.waiting import store
 from cloud.waiting.calendar import Calendar
 from cloud.waiting.counts import Ints, in_steps
-from cloud.waiting.opening import SEARCH_DAYS, Opening
+from cloud.waiting.opening import SEARCH_DAYS, Hours, Opening
 from cloud.waiting.site import NOT_COVERED, Detector, OpeningCounts
 from cloud.waiting.store import Facility, Span
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
@@ -42,23 +42,34 @@ async def past_openings(
 ) -> list[Past]:
     """The openings that began after `since_us` and whose site had emptied before `until_us`,
     ascending; those whose entry was counted for the most part."""
-    hours = calendar.hours
+    ends = emptied(calendar.hours, since_us=since_us, until_us=until_us)
+    return await counted(conn, facility, calendar, ends)
+
+
+def emptied(hours: Hours, *, since_us: int, until_us: int) -> dict[Opening, TimeUs]:
+    """The openings that began after `since_us` and whose site had emptied before `until_us`, and
+    when it had; ascending."""
     first, last = hours.day_of(since_us), hours.day_of(until_us)
     every = list(hours.openings(first, (last - first).days + SEARCH_DAYS))
-    ends = dict(zip(every, _ends(every), strict=True))
-    openings = [one for one in every if one.from_us >= since_us and ends[one] <= until_us]
-    names = [(one, detector) for one in openings for detector in facility.detectors]
+    ends = zip(every, _ends(every), strict=True)
+    return {one: end for one, end in ends if one.from_us >= since_us and end <= until_us}
+
+
+async def counted(
+    conn: AsyncConnection, facility: Facility, calendar: Calendar, ends: Mapping[Opening, TimeUs]
+) -> list[Past]:
+    """What was counted in openings until their ends; those whose entry was counted for the most
+    part."""
+    names = [(one, detector) for one in ends for detector in facility.detectors]
     spans = [_span(facility, one, ends[one], detector) for one, detector in names]
     rows = dict(zip(names, await store.passages(conn, spans), strict=True))
-    served = await _served(conn, facility, openings)
+    served = await _served(conn, facility, list(ends))
     found = [
         Past(
             one,
-            _counts(
-                calendar, one, ends[one], {d: rows[one, d] for d in facility.detectors}, served
-            ),
+            _counts(calendar, one, end, {d: rows[one, d] for d in facility.detectors}, served),
         )
-        for one in openings
+        for one, end in ends.items()
     ]
     whole = [replace(one, counts=_as_far_as_covered(one)) for one in found]
     return [one for one in whole if _is_told(one.counts)]

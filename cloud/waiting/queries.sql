@@ -112,6 +112,9 @@ insert into wait_model (facility_id, learned_at, openings, document)
 values (%(facility_id)s, %(learned_at)s, %(openings)s, %(document)s)
 on conflict do nothing;
 
+-- name: drop_model
+delete from wait_model where facility_id = %(facility_id)s and learned_at = %(learned_at)s;
+
 -- name: drop_old_models
 -- The one that holds stays, however old.
 delete from wait_model m

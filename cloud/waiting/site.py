@@ -277,6 +277,20 @@ class OpeningCounts:
             served_s=None if self.served_s is None else self.served_s[:steps],
         )
 
+    def since(self, steps: int) -> OpeningCounts:
+        """Without the first `steps` steps; `queue_before` stays that of the opening."""
+        if steps == 0:
+            return self
+        return replace(
+            self,
+            start_us=self.at_us(steps - 1),
+            second=(self.second + steps * self.step_s) % 86_400.0,
+            tail=None if self.tail is None else self.tail[steps:],
+            entry=None if self.entry is None else self.entry[steps:],
+            exit=None if self.exit is None else self.exit[steps:],
+            served_s=None if self.served_s is None else self.served_s[steps:],
+        )
+
     def is_open(self, step: int) -> bool:
         """Whether cars could enter in step `step`."""
         return self.opens_us is None or self.at_us(step) > self.opens_us
