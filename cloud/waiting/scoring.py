@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,10 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from cloud.storage import queries
+from cloud.waiting import memory
 from cloud.waiting.calendar import Calendar, calendars
+from cloud.waiting.clocks import Clocks, settled
+from cloud.waiting.learner import model_of
 from cloud.waiting.openings import Past, past_openings
 from cloud.waiting.record import LEVELS
 from cloud.waiting.store import Facility, facilities
@@ -126,8 +129,11 @@ async def _score_one(
     ended_us = from_datetime(to_datetime(now_us) - AFTER)
     since_us = from_datetime(to_datetime(now_us) - BACK - timedelta(days=1))
     past = await past_openings(conn, place, calendar, since_us=since_us, until_us=ended_us)
+    known = await memory.models(conn, [place.facility_id])
+    clocks = Clocks.of(model_of(place, known.get(place.facility_id)).model)
     scored = 0
-    for opening in past:
+    for raw in past:
+        opening = replace(raw, counts=settled(raw.counts, clocks))
         begin, end = opening.counts.start_us, opening.counts.closes_us
         mine = [one for one in pending if begin <= one.t_us <= end]
         if mine:
