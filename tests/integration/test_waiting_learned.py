@@ -22,8 +22,8 @@ from tests.waiting_cases import play
 
 ONE = play(1, seed=4)[0]
 MODEL = learn([], Declared(6, 672.0))
-LATE = np.where(OFFSETS_S == 60.0, 0.0, -MOST_HEARD)
-"""A tail that is a minute late, for sure."""
+BEHIND = np.where(OFFSETS_S == -60.0, 0.0, -MOST_HEARD)
+"""A clock that is a minute behind, for sure."""
 
 
 @pytest.fixture
@@ -67,22 +67,27 @@ async def shown(conn: psycopg.Connection, db: psycopg.AsyncConnection, key: int)
     return (await record.latest(db, [key]))[key]
 
 
-async def test_a_tail_whose_clock_is_a_minute_late_is_read_a_minute_later(
+async def test_a_tail_whose_clock_is_a_minute_behind_is_read_where_it_belongs(
     conn: psycopg.Connection, ids: dict[str, int], db: psycopg.AsyncConnection
 ) -> None:
+    """Heard within the first ninety minutes, or known since yesterday: as if it were right."""
     key = facility(conn)
     await known(db, key, MODEL, 1.0)
     write(conn, ids, OPENED, ONE, steps=90)
     right = await shown(conn, db, key)
     conn.execute("delete from passage_reading where device_id = %s", (ids["dechetterie/tail"],))
     assert ONE.counts.tail is not None
-    late = minutes(OPENED + timedelta(minutes=1), ONE.counts.tail[:90].tolist())
-    passages(conn, ids["dechetterie/tail"], late)
-    unknown = await shown(conn, db, key)
-    await known(db, key, replace(MODEL, clocks={Detector.TAIL: LATE}), 0.5)
-    corrected = await shown(conn, db, key)
-    assert corrected.situation is Situation.A
-    assert unknown.resets > corrected.resets or _apart(unknown, right) > _apart(corrected, right)
+    behind = minutes(OPENED - timedelta(minutes=1), [*ONE.counts.tail[:90].tolist(), 0])
+    passages(conn, ids["dechetterie/tail"], behind)
+    live = await shown(conn, db, key)
+    await known(db, key, replace(MODEL, clocks={Detector.TAIL: BEHIND}), 0.6)
+    since_yesterday = await shown(conn, db, key)
+    await known(db, key, replace(MODEL, one_clock=True), 0.5)
+    taken_for_true = await shown(conn, db, key)
+    assert live.situation is Situation.A
+    assert _apart(live, right) < 1.0
+    assert _apart(since_yesterday, right) < 1.0
+    assert _apart(taken_for_true, right) > 10.0
 
 
 async def test_a_clock_that_cannot_be_told_makes_b_of_a(
