@@ -21,7 +21,7 @@ from cloud.waiting.learning import learn
 from cloud.waiting.memory import Forecast, Learned
 from cloud.waiting.openings import Past, counted, emptied, past_openings
 from cloud.waiting.outlooks import typical_forecasts
-from cloud.waiting.site import SiteModel
+from cloud.waiting.site import Declared, SiteModel
 from cloud.waiting.store import Facility
 from cloud.waiting.track import identity
 from protocols.time import TimeUs, from_datetime, to_datetime
@@ -47,25 +47,31 @@ ENDED = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A site's model, when it was learned (None: never), from how many openings, and what tells
-    it from others."""
+    """A site's model, when it was learned (None: never), from how many openings and what first
+    guesses, and what tells it from others."""
 
     learned_at: datetime | None
     openings: int
+    declared: Declared
     model: SiteModel
     key: bytes
 
 
 def model_of(facility: Facility, learned: Learned | None) -> Model:
-    """The model that was learned, or what is declared where none was, or by another version."""
-    if learned is not None:
-        try:
-            model = SiteModel.from_document(learned.document)
-        except (ValueError, KeyError):
-            model = learn([], facility.declared)
-        return Model(learned.learned_at, learned.openings, model, identity(model))
-    model = learn([], facility.declared)
-    return Model(None, 0, model, identity(model))
+    """The model that was learned; of no openings, from what is declared, where there is none."""
+    found = None if learned is None else _read(learned)
+    openings = 0 if learned is None or found is None else learned.openings
+    model = found or learn([], facility.declared)
+    learned_at = None if learned is None else learned.learned_at
+    return Model(learned_at, openings, facility.declared, model, identity(model))
+
+
+def _read(learned: Learned) -> SiteModel | None:
+    """None for what another version of the program wrote."""
+    try:
+        return SiteModel.from_document(learned.document)
+    except (ValueError, KeyError):
+        return None
 
 
 async def learn_due(conn: AsyncConnection, now_us: TimeUs) -> int:
@@ -73,7 +79,8 @@ async def learn_due(conn: AsyncConnection, now_us: TimeUs) -> int:
     waits until a site has closed, unless little is known of it yet."""
     facilities = await store.facilities(conn)
     calendar = await calendars(conn, facilities, now_us, back=BACK + timedelta(days=1))
-    known = await memory.models(conn, [one.facility_id for one in facilities])
+    kept = await memory.models(conn, [one.facility_id for one in facilities])
+    known = {key: one for key, one in kept.items() if _read(one) is not None}
     learned = 0
     for one in facilities:
         place, last = calendar.get(one.facility_id), known.get(one.facility_id)

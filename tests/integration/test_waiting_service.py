@@ -139,6 +139,33 @@ async def test_counts_older_than_ten_minutes_give_null_and_what_is_usual(
     assert body["message_key"] == "unknown"
 
 
+async def test_what_another_version_learned_is_learned_anew_and_not_believed_until_then(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    past(conn, ids)
+    conn.execute(
+        "insert into wait_model (facility_id, learned_at, openings, document)"
+        " select facility_id, now(), 40, '{\"version\": 0}' from facility"
+    )
+    morning(conn, ids, entry=BUSY["entry"], exit=BUSY["exit"])
+    await estimated(web)
+    assert (await answered(web))["wait_minutes"] is None
+    async with web.pool.connection() as writer:
+        assert await learner.learn_due(writer, NOW_US) == 1
+
+
+async def test_first_guesses_that_staff_changes_hold_at_once(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    morning(conn, ids, **BUSY)
+    await estimated(web)
+    before = await answered(web)
+    conn.execute("update facility set mean_service_s = 2 * mean_service_s")
+    conn.execute("delete from wait_estimate")
+    await estimated(web)
+    assert (await answered(web))["wait_minutes"]["p50"] > 1.3 * before["wait_minutes"]["p50"]
+
+
 async def test_without_a_profile_stale_counts_give_nothing_at_all(
     conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
