@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmarks import waiting_ahead
 from benchmarks.waiting_methods.baselines import baselines
 from benchmarks.waiting_methods.case import Answer, Estimator, Labelled, answers
 from benchmarks.waiting_methods.ours import Eclor
 from benchmarks.waiting_scores.score import Scored, scored
 from benchmarks.waiting_truth.cases import play
-from benchmarks.waiting_truth.design import Design
+from benchmarks.waiting_truth.design import REFERENCE, Design
 from cloud.waiting.model import Situation
 from cloud.waiting.site import Declared
 
@@ -24,7 +25,10 @@ WRONG_BAYS, WRONG_SERVICE = 1, 1.25
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One situation of one site: ours, the best baseline by MAE, and what an answer costs."""
+    """One situation of one site: ours, the best baseline by MAE, and what an answer costs.
+
+    `forecast`: figures of the forecast, of the reference site with tail, entry and exit counted.
+    """
 
     design: Design
     situation: Situation
@@ -33,6 +37,7 @@ class Judged:
     baseline_mae_s: float
     site_minute_ms: float
     test: Sequence[Labelled]
+    forecast: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def mae_ratio(self) -> float:
@@ -68,6 +73,7 @@ def _judged(
     answer = answers(ours, test)
     spent_s = time.process_time() - begun_s
     minutes = sum(one.case.counts.steps for one in test)
+    foretold = design is REFERENCE and situation is Situation.A
     return Judged(
         design=design,
         situation=situation,
@@ -76,6 +82,7 @@ def _judged(
         baseline_mae_s=errors[best],
         site_minute_ms=1000.0 * spent_s / minutes,
         test=test,
+        forecast=waiting_ahead.figures(ours.model, situation, fit, test) if foretold else {},
     )
 
 

@@ -7,7 +7,9 @@ MAE over that of the best admissible baseline in the same situation; CRPS, cover
 p80 (by the randomised PIT) are those of the reference site, `_low` and `_high` their 95 % interval
 over days, `cov*.<wait>` and `shown_cov*.<p50>` by what was waited and by what was shown, where
 there is such a wait. A has tail, entry and exit counters, B entry and exit, C the entry alone,
-where minutes are computed but never shown.
+where minutes are computed but never shown. `forecast_*.<minutes>` are errors of the forecast so far
+ahead, of the reference site in A: `eclor`, `persistence` (what is shown now), `profile` (the median
+wait of that kind of day and quarter hour, of days whose waits ours is never told).
 
 With --queue-log the same estimators and baselines answer at each arrival of a log with the header
 `arrival,service_start,service_end`; the waits of the days to learn from are known to all alike.
@@ -89,6 +91,8 @@ def _figures(found: list[Judged]) -> dict[str, float]:
             figures[f"{key}_mae_ratio.{one.design.name}"] = one.mae_ratio
             figures[f"{key}_crps_min.{one.design.name}"] = table(one.ours)["crps_min"]
             figures[f"{key}_cov80.{one.design.name}"] = table(one.ours)["cov80"]
+    for one in found:
+        figures |= one.forecast
     costs = [one.site_minute_ms for one in found if one.situation is Situation.A]
     return figures | {"site_minute_ms": max(costs)}
 

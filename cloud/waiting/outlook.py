@@ -1,8 +1,13 @@
 """Waits of the quarter hours to come: the filter run on blind, from what is believed now.
 
-With no counts a step of the filter is the recursion of the queue under the arrival profile, the
-level of the day an axis of its grid (`grid.LEVELS`), so that its uncertainty is in each law of the
-wait. What is known of the level now is forgotten within hours, and the profile alone is left.
+With no counts a step of the filter is the recursion of the queue under the arrivals, the level of
+the day an axis of its grid (`grid.LEVELS`), so that its uncertainty is in each law of the wait.
+What is known of the level now is forgotten within hours, and the profile alone is left.
+
+A long queue keeps cars away, which is what keeps it from growing without end. The profile is of
+those who did join; so more would come than it says, in a step as many more as the share of them
+that joins in the usual course of the opening (`Course.joining`): over all days together as many
+join as were learned, more than that where the queue is short and fewer where it is long.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cloud.waiting import law
-from cloud.waiting.grid import State, bays_prior, start, step
+from cloud.waiting.grid import LEVELS, State, bays_prior, blind, start
 from cloud.waiting.site import SLOT_S, SiteModel
 from protocols.time import US_PER_S, TimeUs
 
@@ -22,9 +27,6 @@ STEP_S = 300
 LONG_WAIT_S = 900.0
 MOST_SERVED = 0.9
 """Of the busy bays in a step: beyond it steps are too coarse for so short a service."""
-
-NO_BALKING = 1e6
-"""[cars] A queue from which nobody stays away."""
 
 ADMITTED = 0.8
 """Who comes when the chance of being served is at least this is not sent for nothing."""
@@ -46,28 +48,49 @@ class Slot:
     arrivals_p50: float
 
 
-def outlook(
-    model: SiteModel,
-    state: State | None,
-    *,
-    from_us: TimeUs,
-    closes_us: TimeUs,
-    second: float,
-    kind: int,
-) -> list[Slot]:
-    """The slots from `from_us` (local second `second` of a day of `kind`) to closing.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From an instant of an opening to its closing; `second` local at `from_us`, `kind` of day."""
 
-    `state` is what is believed at `from_us`; None: the opening begins then, empty.
-    """
-    coarse, state = _blind(model, state, from_us, second)
-    slots, t_us = [], from_us
-    while t_us < closes_us:
-        slots.append(_slot(coarse, state, t_us, closes_us, second=second, kind=kind))
-        for _ in range(SLOT_S // STEP_S):
-            after = step(coarse, state, (None, None, None), second=second, kind=kind)
-            second = (second + STEP_S) % 86_400.0
-            state = replace(after, bays=bays_prior(coarse, second))
-        t_us = TimeUs(t_us + SLOT_S * US_PER_S)
+    from_us: TimeUs
+    closes_us: TimeUs
+    second: float
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """An opening as it usually goes. `joining`: of those who would come in each step of STEP_S
+    the share that joins the queue; the others find it too long."""
+
+    from_us: TimeUs
+    slots: Sequence[Slot]
+    joining: Sequence[float]
+
+    def joining_from(self, t_us: int) -> Sequence[float]:
+        """`joining` from the step that begins at `t_us` on, at least one; the last one holds on."""
+        steps = (t_us - self.from_us) // (STEP_S * US_PER_S)
+        return self.joining[min(steps, len(self.joining) - 1) :]
+
+
+def usual(model: SiteModel, span: Span) -> Course:
+    """The course of an opening that begins empty, from the profile alone."""
+    state = start(model, span.from_us, second=span.second)
+    slots, joining = _walk(_fixed(model, state, span.second), state, span, None)
+    return Course(span.from_us, slots, joining)
+
+
+def ahead(model: SiteModel, state: State, span: Span, course: Course) -> list[Slot]:
+    """The slots of `span`, from what is believed when it begins or a little earlier."""
+    early_s = (span.from_us - state.t_us) / US_PER_S
+    second = (span.second - early_s) % 86_400.0
+    fixed = _fixed(model, state, second)
+    joining = course.joining_from(span.from_us)
+    steps = math.ceil(early_s / STEP_S)
+    for n in range(steps):
+        then, step_s = (second + n * early_s / steps) % 86_400.0, early_s / steps
+        state = _step(fixed, state, joining[0], second=then, kind=span.kind, step_s=step_s)
+    slots, _ = _walk(fixed, state, span, joining)
     return slots
 
 
@@ -80,61 +103,74 @@ def best(slots: Sequence[Slot], *, most: int = BEST_SLOTS) -> list[Slot]:
     )
 
 
-def _blind(
-    model: SiteModel, state: State | None, from_us: TimeUs, second: float
-) -> tuple[SiteModel, State]:
-    """Model and state for steps without counts: as many bays as are believed in use now, for sure,
-    and nobody who stays away.
+def _walk(
+    fixed: SiteModel, state: State, span: Span, joining: Sequence[float] | None
+) -> tuple[list[Slot], list[float]]:
+    """Slots to closing, and the share that joins in each step: as given, or as it comes about."""
+    slots: list[Slot] = []
+    found: list[float] = []
+    state = replace(state, bays=bays_prior(fixed, span.second))
+    for step_us in range(span.from_us, span.closes_us, STEP_S * US_PER_S):
+        second = (span.second + (step_us - span.from_us) / US_PER_S) % 86_400.0
+        n = len(found)
+        share = _joining(fixed, state) if joining is None else joining[min(n, len(joining) - 1)]
+        if n % (SLOT_S // STEP_S) == 0:
+            left_s = (span.closes_us - step_us) / US_PER_S
+            rate = fixed.profile.rate(span.kind, (second + SLOT_S / 2) % 86_400.0) / share
+            slots.append(_slot(fixed, state, TimeUs(step_us), left_s, rate))
+        found.append(share)
+        state = _step(fixed, state, share, second=second, kind=span.kind, step_s=STEP_S)
+    return slots, found
+
+
+def _step(
+    fixed: SiteModel, state: State, share: float, *, second: float, kind: int, step_s: float
+) -> State:
+    """One step on blind; of those who would come `share` is what the profile is of.
+
+    A bay that is free again within the step is not taken again before its end: it serves with the
+    haste that makes up for that.
+    """
+    cars, busy_s = state.service
+    hasty = replace(state, service=(cars, busy_s / _haste(state.service_rate, step_s)))
+    profile = replace(fixed.profile, rates=fixed.profile.rates / share)
+    pressed = replace(fixed, step_s=step_s, profile=profile)
+    after = blind(pressed, hasty, second=second, kind=kind)
+    bays = bays_prior(fixed, (second + step_s) % 86_400.0)
+    return replace(after, bays=bays, service=state.service)
+
+
+def _joining(model: SiteModel, state: State) -> float:
+    """The share of those who come now that joins, by the queue that they find."""
+    grid = state.grid.sum(axis=2)
+    coming = (LEVELS if grid.shape[0] > 1 else np.ones(1)) @ grid
+    joins = np.exp(-((np.arange(coming.size) / model.balk_queue) ** 2))
+    return float(coming @ joins / coming.sum())
+
+
+def _fixed(model: SiteModel, state: State, second: float) -> SiteModel:
+    """The model with as many bays as are believed in use at `second`, for sure.
 
     The filter weighs queue and bays against each other by what is counted; without counts a doubt
-    about the bays would weigh out the queue, step by step (and each step thinks of a change of
-    them, so that they are set anew after each). Arrivals were learned from cars that did join:
-    those who stay away are no part of them.
+    about the bays would weigh out the queue, step by step.
     """
-    if state is None:
-        state = start(model, from_us, second=second)
-    haste = _haste(state.service_rate)
-    coarse = replace(
-        model,
-        step_s=float(STEP_S),
-        bays_spread=0.0,
-        balk_queue=NO_BALKING,
-        mean_service_s=model.mean_service_s / haste,
-    )
+    sure = replace(model, bays_spread=0.0)
     bays = max(1, round(state.mean_bays))
-    if bays != round(model.usual_bays(second)):
-        coarse = replace(coarse, bays=bays, bays_by_slot=None)
-    cars, busy_s = state.service
-    return coarse, replace(state, bays=bays_prior(coarse, second), service=(cars, busy_s / haste))
+    if bays == round(model.usual_bays(second)):
+        return sure
+    return replace(sure, bays=bays, bays_by_slot=None)
 
 
-def _haste(rate: float) -> float:
+def _haste(rate: float, step_s: float) -> float:
     """How much faster a bay must serve in steps in which it is not taken again, so that a full
     site lets out as many as it does in truth: 1 - exp(-haste r dt) = r dt."""
-    share = min(rate * STEP_S, MOST_SERVED)
+    share = min(rate * step_s, MOST_SERVED)
     return -math.log(1.0 - share) / share
 
 
-def _haste_undone(rate: float) -> float:
-    """The haste that led to this rate."""
-    share = 1.0 - math.exp(-rate * STEP_S)
-    return rate * STEP_S / share
-
-
-def _slot(
-    model: SiteModel,
-    state: State,
-    t_us: TimeUs,
-    closes_us: TimeUs,
-    *,
-    second: float,
-    kind: int,
-) -> Slot:
-    cars, busy_s = state.service
-    true = replace(state, service=(cars, busy_s * _haste_undone(state.service_rate)))
-    wait = law.wait(model, true)
-    left_s = (closes_us - t_us) / US_PER_S
-    rate = model.profile.rate(kind, (second + SLOT_S / 2) % 86_400.0)
+def _slot(fixed: SiteModel, state: State, t_us: TimeUs, left_s: float, coming: float) -> Slot:
+    """`left_s`: until closing. `coming`: cars a second that would come, on a usual day."""
+    wait = law.wait(fixed, state)
     p50, p80, p95 = (float(one) for one in wait.quantiles(np.array([0.5, 0.8, 0.95])))
     return Slot(
         t_us,
@@ -143,5 +179,5 @@ def _slot(
         p95,
         p_over_15min=wait.p_over(LONG_WAIT_S),
         p_admitted=1.0 - wait.p_over(left_s),
-        arrivals_p50=rate * SLOT_S * state.level_mean,
+        arrivals_p50=coming * SLOT_S * state.level_mean * _joining(fixed, state),
     )

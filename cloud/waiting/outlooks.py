@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from cloud.waiting.calendar import Calendar
-from cloud.waiting.grid import State, step
+from cloud.waiting.grid import State
 from cloud.waiting.memory import Forecast
 from cloud.waiting.opening import Opening
-from cloud.waiting.outlook import ADMITTED, Slot, outlook
+from cloud.waiting.outlook import ADMITTED, Course, Slot, Span, ahead, usual
 from cloud.waiting.site import SLOT_S, SiteModel
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 
@@ -20,25 +19,22 @@ TYPICAL_DAYS = 7
 """For so many days ahead the openings have a forecast."""
 
 
+def usual_course(model: SiteModel, calendar: Calendar, opening: Opening) -> Course:
+    """How such an opening usually goes, from the profile alone."""
+    return usual(model, _span(calendar, opening, opening.from_us))
+
+
 def live_forecast(
-    model: SiteModel, state: State, calendar: Calendar, opening: Opening, now_us: TimeUs
+    model: SiteModel,
+    state: State,
+    calendar: Calendar,
+    opening: Opening,
+    course: Course,
+    now_us: TimeUs,
 ) -> Forecast:
     """From the next whole quarter of an hour to closing, from what is believed now."""
     begin_us = TimeUs(-(-state.t_us // SLOT_US) * SLOT_US)
-    kind = calendar.hours.day_kind(opening.from_us)
-    gap_s = (begin_us - state.t_us) / US_PER_S
-    if gap_s > 0:
-        blind = replace(model, step_s=gap_s)
-        second = calendar.second_of_day(state.t_us)
-        state = step(blind, state, (None, None, None), second=second, kind=kind)
-    slots = outlook(
-        model,
-        state,
-        from_us=begin_us,
-        closes_us=opening.until_us,
-        second=calendar.second_of_day(begin_us),
-        kind=kind,
-    )
+    slots = ahead(model, state, _span(calendar, opening, begin_us), course)
     return _forecast(opening, slots, now_us, live=True)
 
 
@@ -47,22 +43,10 @@ def typical_forecasts(
 ) -> list[Forecast]:
     """Of the openings of today and the days to come, from the profile alone."""
     openings = calendar.hours.openings(calendar.hours.day_of(now_us), days)
-    return [typical_forecast(model, calendar, opening, now_us) for opening in openings]
-
-
-def typical_forecast(
-    model: SiteModel, calendar: Calendar, opening: Opening, now_us: TimeUs
-) -> Forecast:
-    """Of one opening, from the profile alone."""
-    slots = outlook(
-        model,
-        None,
-        from_us=opening.from_us,
-        closes_us=opening.until_us,
-        second=calendar.second_of_day(opening.from_us),
-        kind=calendar.hours.day_kind(opening.from_us),
-    )
-    return _forecast(opening, slots, now_us, live=False)
+    return [
+        _forecast(one, usual_course(model, calendar, one).slots, now_us, live=False)
+        for one in openings
+    ]
 
 
 def slots_of(forecasts: Sequence[Forecast]) -> list[Slot]:
@@ -91,6 +75,11 @@ def last_admission(forecasts: Sequence[Forecast], opening: Opening) -> datetime 
         return None
     end = to_datetime(good[-1].t_us) + timedelta(seconds=SLOT_S)
     return min(end, to_datetime(opening.until_us))
+
+
+def _span(calendar: Calendar, opening: Opening, from_us: TimeUs) -> Span:
+    second, kind = calendar.second_of_day(from_us), calendar.hours.day_kind(opening.from_us)
+    return Span(from_us, opening.until_us, second, kind)
 
 
 def _forecast(opening: Opening, slots: Sequence[Slot], now_us: TimeUs, *, live: bool) -> Forecast:
