@@ -316,6 +316,7 @@ def facility() -> None:
     metavar="GATEWAY/DEVICE/POINT",
     help="Samples of the seconds a visitor was served: card reader, weighbridge.",
 )
+@click.option("--tail-reach", type=int, help="Cars before the gate when the queue reaches --tail.")
 @_REPLACE
 @click.pass_obj
 def add_facility(

@@ -44,6 +44,11 @@ CATALOGUE: Mapping[str, tuple[str, str, str]] = {
         "mostly {low} to {high} min",
     ),
     "wait.about": ("environ {high} min", "etwa {high} min", "about {high} min"),
+    "wait.beyond": (
+        "la file dépasse le compteur",
+        "die Schlange reicht über den Zähler hinaus",
+        "the queue reaches beyond the counter",
+    ),
     "wait.ahead": (
         "environ {n} voitures devant",
         "etwa {n} Autos davor",

@@ -121,6 +121,8 @@ def _notes(shown: Shown, texts: Texts) -> tuple[str, ...]:
     if ahead:
         several = round(ahead) > 1
         notes.append(texts("wait.ahead" if several else "wait.ahead.one", n=round(ahead)))
+    if shown.at_least_min is not None:
+        notes.append(texts("wait.beyond"))
     if one and one.trend in ("rising", "falling"):
         notes.append(texts(f"trend.{one.trend}"))
     if shown.confidence is not Confidence.NONE:

@@ -302,6 +302,8 @@ def _check_facility(record: Record, world: _World) -> _Said:
         label = record.service.rpartition("/")[0]
         yield from _device_reference(label, "service", "sample", world)
         yield from _same_territory(label, "service", record.territory, world)
+    if record.tail_reach is not None and record.tail is None:
+        yield "tail_reach", record.tail_reach, "is of no counter", "name the counter as tail"
     try:
         parse_hours(record.opening, world.zone(record.territory))
     except OpeningError as exc:

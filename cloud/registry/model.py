@@ -278,7 +278,8 @@ class Facility:
     is closed, so are public holidays unless "holiday" has hours; `holidays` names their rules (FR,
     DE, none...; by default those of the time zone). The three detectors count cars at the tail of
     the queue, the entry and the exit. `service` names a point with one sample a visit, the seconds
-    it was served (card reader, weighbridge).
+    it was served (card reader, weighbridge). `tail_reach` is how many cars stand between the gate
+    and the tail's detector when the queue reaches it: of a longer one no more can be seen.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORM
@@ -295,6 +296,7 @@ class Facility:
     entry: DeviceRef | None = None
     exit: DeviceRef | None = None
     service: PointRef | None = None
+    tail_reach: Annotated[Whole, Field(ge=1, le=1_000, examples=[14])] | None = None
 
     @property
     def label(self) -> str:

@@ -240,7 +240,26 @@ def _facility(
     bays: int,
     mean_service_s: float,
     opening: dict[str, list[list[str]]],
-    *names: str | None,
+    holidays: str | None,
+    tail: str | None,
+    entry: str | None,
+    leaving: str | None,
+    service: str | None,
+    tail_reach: int | None,
 ) -> Facility:
     hours = {day: tuple((begin, end) for begin, end in pairs) for day, pairs in opening.items()}
-    return Facility(territory, site, slug, name, bays, mean_service_s, hours, *names)
+    return Facility(
+        territory,
+        site,
+        slug,
+        name,
+        bays,
+        mean_service_s,
+        hours,
+        holidays,
+        tail,
+        entry,
+        leaving,
+        service,
+        tail_reach,
+    )

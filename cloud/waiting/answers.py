@@ -59,6 +59,10 @@ class WaitForm(BaseModel):
         description="open, closed, opening_soon, closing_soon, saturated or unknown"
     )
     wait_minutes: WaitMinutesForm | None = Field(description="Null: closed or not known")
+    at_least_minutes: int | None = Field(
+        description="Instead of wait_minutes where the queue reaches beyond the tail counter:"
+        " four of five wait longer"
+    )
     below_minutes: int | None = Field(
         description="Headline: the bracket of the p80; 0 no wait, 90 over an hour"
     )
@@ -161,6 +165,7 @@ def wait_body(shown: Shown, *, travel_min: int = 0) -> dict[str, Any]:
         "name": facility.name,
         "status": shown.status.value,
         "wait_minutes": _minutes(told),
+        "at_least_minutes": shown.at_least_min if travel_min == 0 else None,
         "below_minutes": bracket_after(shown, travel_min * 60.0),
         "level": shown.level.value if shown.level else None,
         "typical_minutes": _minutes(typical),

@@ -2,87 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
 from cloud.waiting import law
 from cloud.waiting.grid import State
+from cloud.waiting.law import WaitLaw
 from cloud.waiting.model import Basis, Situation
 from cloud.waiting.record import LEVELS, Estimate
-from cloud.waiting.shape import level, settled_bracket
+from cloud.waiting.shape import Level, level, settled_bracket
 from cloud.waiting.site import Detector, SiteModel, situation_of
 from protocols.time import US_PER_S, TimeUs, to_datetime
 
 TREND_SURE = 0.8
 """A direction is told when its probability is above this."""
 
-_FIGURES = {
-    Situation.A: Basis.MEASURED,
-    Situation.D: Basis.MEASURED,
-    Situation.B: Basis.INFERRED,
-}
-"""Situations that give minutes; the others never do."""
+AT_LEAST = 0.2
+"""Quantile of the wait behind the cars that are seen, where there may be more of them."""
 
 
-def situation(speaking: Collection[Detector], *, served: bool) -> Situation:
-    """The best situation that the detectors which speak allow."""
-    tail, entry, leaving = (one if one in speaking else None for one in Detector)
-    known = served if served and leaving is not None else None
-    return situation_of(tail, entry, leaving, known)
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What an estimate rests on: detectors that speak, times of service, a learned profile.
+
+    `reach`: cars in the queue when it reaches the counter at its tail; None: it never does.
+    """
+
+    speaking: AbstractSet[Detector]
+    served: bool
+    learned: bool
+    reach: int | None = None
+
+    @property
+    def situation(self) -> Situation:
+        """The best that these detectors allow."""
+        tail, entry, leaving = (one if one in self.speaking else None for one in Detector)
+        known = self.served if self.served and leaving is not None else None
+        return situation_of(tail, entry, leaving, known)
+
+    @property
+    def basis(self) -> Basis:
+        """Measured where the queue is seen; else a profile is needed to infer anything of it."""
+        seen = Detector.TAIL in self.speaking and self.situation in (Situation.A, Situation.D)
+        if seen:
+            return Basis.MEASURED
+        told = self.learned and self.situation is not Situation.NONE
+        return Basis.INFERRED if told else Basis.NONE
 
 
 def estimate(
     model: SiteModel,
     state: State,
     before: State,
-    found: Situation,
+    sources: Sources,
     *,
     computed_at: datetime,
     closes_us: TimeUs,
     bracket_min: int | None,
-    learned: bool,
 ) -> Estimate:
     """What may be said from `state`; `before` is what was believed some minutes ago.
 
-    `bracket_min` is the headline that was shown last, which yields only to a clear change. A site
-    whose arrivals were not `learned` yet says nothing of a queue that no detector sees.
+    `bracket_min` is the headline that was shown last, which yields only to a clear change.
     """
-    observed_at = to_datetime(state.t_us)
-    seen = found in (Situation.A, Situation.D)
-    if found is Situation.NONE or not (learned or seen):
-        return Estimate(observed_at, computed_at, found, Basis.NONE)
-    bays = max(1, round(state.mean_bays))
-    inside = float(state.busy @ np.arange(state.busy.size))
+    found = sources.situation
+    nothing = Estimate(to_datetime(state.t_us), computed_at, found, sources.basis)
+    if sources.basis is Basis.NONE:
+        return nothing
     wait = law.wait(model, state, found)
+    p80_s = wait.quantile(0.8)
+    little = replace(
+        nothing,
+        bays=max(1, round(state.mean_bays)),
+        level=level(p80_s),
+        resets=state.resets,
+    )
+    if found is Situation.C:
+        return little
+    told = replace(
+        little,
+        in_site=float(state.busy @ np.arange(state.busy.size)),
+        trend=trend(before, state),
+        admitted=float(1.0 - wait.p_over((closes_us - state.t_us) / US_PER_S)),
+    )
+    if _is_out_of_sight(wait, sources):
+        return replace(told, level=Level.BUSY, at_least_s=wait.quantile(AT_LEAST))
+    return _with_figures(told, wait, settled_bracket(p80_s, bracket_min))
+
+
+def _is_out_of_sight(wait: WaitLaw, sources: Sources) -> bool:
+    """Whether the queue may well reach beyond the counter at its tail: who stands there was not
+    counted, and the law knows nothing of them."""
+    reach = sources.reach if Detector.TAIL in sources.speaking else None
+    return reach is not None and wait.ahead(0.8) >= reach
+
+
+def _with_figures(told: Estimate, wait: WaitLaw, bracket_min: int) -> Estimate:
     quantiles = np.maximum.accumulate(wait.quantiles(np.array(LEVELS)))
-    p80_s = float(quantiles[LEVELS.index(0.8)])
-    if found not in _FIGURES:
-        return Estimate(
-            observed_at,
-            computed_at,
-            found,
-            Basis.INFERRED,
-            bays=bays,
-            level=level(p80_s),
-            resets=state.resets,
-        )
-    return Estimate(
-        observed_at=observed_at,
-        computed_at=computed_at,
-        situation=found,
-        basis=_FIGURES[found],
+    return replace(
+        told,
         quantiles=tuple(float(one) for one in quantiles),
         p_zero=float(np.clip(wait.p_zero, 0.0, 1.0)),
         people_ahead=(float(wait.ahead(0.5)), float(wait.ahead(0.8))),
-        in_site=inside,
-        bays=bays,
-        trend=trend(before, state),
-        bracket_min=settled_bracket(p80_s, bracket_min),
-        level=level(p80_s),
-        resets=state.resets,
-        admitted=float(1.0 - wait.p_over((closes_us - state.t_us) / US_PER_S)),
+        bracket_min=bracket_min,
     )
 
 

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 
 from cloud.waiting import memory, record
 from cloud.waiting.clocks import Clocks
-from cloud.waiting.estimate import estimate, situation
+from cloud.waiting.estimate import Sources, estimate
 from cloud.waiting.grid import State
 from cloud.waiting.heard import Heard, Site, listen, open_sites
 from cloud.waiting.learner import ENOUGH, Model, model_of
@@ -162,13 +162,13 @@ class Estimator:
             model.model,
             state,
             _minutes_ago(points),
-            situation(shown.speaking, served=site.facility.service is not None),
+            _sources(site, shown.speaking, model),
             computed_at=now,
             closes_us=site.opening.until_us,
             bracket_min=track.bracket_min,
-            learned=model.openings >= ENOUGH,
         )
-        forecast = self._forecast(site, state, now_us) if site.key in self._due else None
+        due = site.key in self._due and said.at_least_s is None
+        forecast = self._forecast(site, state, now_us) if due else None
         kept = dropped(points, step_s=model.model.step_s)
         return Result(site, said, kept, forecast, shown.clocks)
 
@@ -222,6 +222,11 @@ class Estimator:
             return None
         opening_at = to_datetime(one.site.opening.from_us)
         return Fresh(one.site.key, opening_at, one.kept[0].step, new)
+
+
+def _sources(site: Site, speaking: frozenset[Detector], model: Model) -> Sources:
+    one = site.facility
+    return Sources(speaking, one.service is not None, model.openings >= ENOUGH, one.tail_reach)
 
 
 def _minutes_ago(points: Sequence[Checkpoint]) -> State:

@@ -19,7 +19,7 @@ from cloud.waiting.absorb import absorb
 from cloud.waiting.calendar import Calendar, calendars
 from cloud.waiting.learning import learn
 from cloud.waiting.memory import Forecast, Learned
-from cloud.waiting.openings import Past, counted, emptied, past_openings
+from cloud.waiting.openings import Past, counted, emptied
 from cloud.waiting.outlooks import typical_forecasts
 from cloud.waiting.site import Declared, SiteModel
 from cloud.waiting.store import Facility
@@ -155,7 +155,8 @@ async def _learn_one(
     """Learn a site from its past openings; False where there are no more of them than before."""
     now = to_datetime(now_us)
     since_us, until_us = from_datetime(now - BACK), from_datetime(now - ENDED)
-    past = await past_openings(conn, facility, calendar, since_us=since_us, until_us=until_us)
+    ends = emptied(calendar.hours, since_us=since_us, until_us=until_us)
+    past = await counted(conn, facility, calendar, ends)
     if last is not None and last.openings < FEW and len(past) <= last.openings:
         return False
     model, usual = await asyncio.to_thread(_lesson, facility, calendar, past, now_us)

@@ -23,6 +23,7 @@ MESSAGES: Mapping[str, tuple[str, str, str]] = {
     "none": ("Pas d’attente", "Keine Wartezeit", "No wait"),
     "below": ("moins de {n} min", "unter {n} min", "under {n} min"),
     "above": ("plus d’une heure", "über eine Stunde", "over an hour"),
+    "at_least": ("plus de {n} min", "mehr als {n} min", "over {n} min"),
     "calm": ("calme", "ruhig", "calm"),
     "normal": ("affluence normale", "normaler Andrang", "as usual"),
     "busy": ("chargé", "viel Andrang", "busy"),
@@ -81,6 +82,8 @@ def headline(shown: Shown, travel_s: float = 0.0) -> Message:
     bracket = bracket_after(shown, travel_s)
     if bracket is not None:
         return of_bracket(bracket)
+    if shown.at_least_min is not None and travel_s <= 0:
+        return Message("at_least", shown.at_least_min)
     if shown.estimate is not None and shown.level is not None and shown.wait is None:
         return Message(shown.level.value)
     return Message("unknown")

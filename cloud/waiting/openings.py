@@ -32,20 +32,6 @@ class Past:
     counts: OpeningCounts
 
 
-async def past_openings(
-    conn: AsyncConnection,
-    facility: Facility,
-    calendar: Calendar,
-    *,
-    since_us: int,
-    until_us: int,
-) -> list[Past]:
-    """The openings that began after `since_us` and whose site had emptied before `until_us`,
-    ascending; those whose entry was counted for the most part."""
-    ends = emptied(calendar.hours, since_us=since_us, until_us=until_us)
-    return await counted(conn, facility, calendar, ends)
-
-
 def emptied(hours: Hours, *, since_us: int, until_us: int) -> dict[Opening, TimeUs]:
     """The openings that began after `since_us` and whose site had emptied before `until_us`, and
     when it had; ascending."""

@@ -1,7 +1,7 @@
 -- name: facilities
 select f.facility_id, f.slug, f.name, s.slug as site, t.slug as territory, t.time_zone, f.bays,
        f.mean_service_s, f.opening, f.holidays, f.tail_device_id, f.entry_device_id,
-       f.exit_device_id, f.service_device_id, f.service_point
+       f.exit_device_id, f.service_device_id, f.service_point, f.tail_reach
 from facility f join site s using (site_id) join territory t using (territory_id)
 order by t.slug, s.slug, f.slug;
 
@@ -41,11 +41,12 @@ order by r.t;
 -- what people saw. Only an instant at which nothing could be said may still get an estimate.
 insert into wait_estimate (facility_id, t, computed_at, p50_s, p80_s, p95_s, status, basis,
                            situation, people_ahead_p50, people_ahead_p80, quantiles, p_zero,
-                           in_site, bays, trend, bracket_min, level, resets, admitted)
+                           in_site, bays, trend, bracket_min, level, resets, admitted,
+                           at_least_s)
 values (%(facility_id)s, %(t)s, %(computed_at)s, %(p50_s)s, %(p80_s)s, %(p95_s)s, %(status)s,
         %(basis)s, %(situation)s, %(people_ahead_p50)s, %(people_ahead_p80)s, %(quantiles)s,
         %(p_zero)s, %(in_site)s, %(bays)s, %(trend)s, %(bracket_min)s, %(level)s,
-        %(resets)s, %(admitted)s)
+        %(resets)s, %(admitted)s, %(at_least_s)s)
 on conflict (facility_id, t) do update
    set computed_at = excluded.computed_at, p50_s = excluded.p50_s, p80_s = excluded.p80_s,
        p95_s = excluded.p95_s, status = excluded.status, basis = excluded.basis,
@@ -53,7 +54,7 @@ on conflict (facility_id, t) do update
        people_ahead_p80 = excluded.people_ahead_p80, quantiles = excluded.quantiles,
        p_zero = excluded.p_zero, in_site = excluded.in_site, bays = excluded.bays,
        trend = excluded.trend, bracket_min = excluded.bracket_min, level = excluded.level,
-       resets = excluded.resets, admitted = excluded.admitted
+       resets = excluded.resets, admitted = excluded.admitted, at_least_s = excluded.at_least_s
    where wait_estimate.situation = 'none';
 
 -- name: latest_estimates
@@ -61,7 +62,7 @@ on conflict (facility_id, t) do update
 -- of this minute, and the first after that of an earlier one.
 select f.facility_id, e.t, e.computed_at, e.quantiles, e.p_zero, e.people_ahead_p50,
        e.people_ahead_p80, e.in_site, e.bays, e.trend, e.bracket_min, e.level, e.resets, e.admitted,
-       e.basis, e.situation
+       e.at_least_s, e.basis, e.situation
 from unnest(%(facilities)s::int4[]) as f(facility_id)
 cross join lateral (select * from (select * from wait_estimate w
                                    where w.facility_id = f.facility_id
@@ -138,10 +139,17 @@ on conflict (facility_id, opening_at) do update
 -- name: drop_old_forecasts
 delete from wait_forecast where closes_at < %(before)s;
 
--- name: pending
-select facility_id, t, situation, quantiles from wait_estimate
+-- name: oldest_pending
+-- From the index of those that wait alone.
+select facility_id, min(t) as t from wait_estimate
 where scored_at is null and p50_s is not null and t >= %(since)s and t < %(until)s
-order by facility_id, t limit %(limit)s;
+group by facility_id;
+
+-- name: pending
+select t, situation, quantiles from wait_estimate
+where facility_id = %(facility_id)s and t >= %(since)s and t <= %(until)s
+      and scored_at is null and p50_s is not null
+order by t;
 
 -- name: mark_scored
 update wait_estimate e set waited_s = q.waited_s, scored_at = %(now)s
@@ -178,13 +186,16 @@ from wait_score where facility_id = any(%(facilities)s) and day >= %(first)s
 group by facility_id;
 
 -- name: history
--- By the hour: how many cars entered, and the median of what was shown.
-select h.t, p.forward_count as visitors, h.p50_s, h.p80_s, h.estimates
+-- By the hour: how many cars entered, and the median of what was shown. A queue out of sight of
+-- its counter is longer than every other; null where that is the median.
+select h.t, p.forward_count as visitors, nullif(h.p50_s, 'infinity') as p50_s,
+       nullif(h.p80_s, 'infinity') as p80_s
 from (select date_bin('1 hour', e.t, 'epoch'::timestamptz) as t,
-             percentile_cont(0.5) within group (order by e.p50_s)::float8 as p50_s,
-             percentile_cont(0.5) within group (order by e.p80_s)::float8 as p80_s,
-             count(e.p50_s)::int4 as estimates
+             percentile_disc(0.5) within group (order by coalesce(e.p50_s, b.over)) as p50_s,
+             percentile_disc(0.5) within group (order by coalesce(e.p80_s, b.over)) as p80_s
       from wait_estimate e
+      cross join lateral (select case when e.at_least_s is not null
+                                      then 'infinity'::float8 end as over) b
       where e.facility_id = %(facility_id)s and e.t >= %(since)s and e.t < %(until)s
       group by 1) h
 left join passage_hour p on p.device_id = %(entry_id)s and p.t = h.t

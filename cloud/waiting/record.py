@@ -29,7 +29,8 @@ class Estimate:
     `quantiles` [s] at LEVELS, ascending, or None where there is no honest figure. `people_ahead`:
     cars at 50 and 80 %. `admitted`: chance that a car which joins now is served before closing.
     `bracket_min`: the headline (`shape.bracket_min`); `level`: in a word, also where minutes are
-    not told.
+    not told. `at_least_s`: instead of the quantiles where the queue reaches beyond the counter at
+    its tail; four of five wait longer.
     """
 
     observed_at: datetime
@@ -46,6 +47,7 @@ class Estimate:
     level: Level | None = None
     resets: int = 0
     admitted: float | None = None
+    at_least_s: float | None = None
 
     @property
     def p50_s(self) -> float | None:
@@ -107,6 +109,7 @@ def _values(facility_id: int, status: str, one: Estimate) -> dict[str, Any]:
         "level": one.level,
         "resets": one.resets,
         "admitted": one.admitted,
+        "at_least_s": one.at_least_s,
     }
 
 
@@ -127,6 +130,7 @@ def _estimate(row: Mapping[str, Any]) -> Estimate:
         level=None if row["level"] is None else Level(row["level"]),
         resets=row["resets"],
         admitted=row["admitted"],
+        at_least_s=row["at_least_s"],
     )
 
 

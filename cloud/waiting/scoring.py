@@ -18,7 +18,8 @@ from cloud.waiting import memory
 from cloud.waiting.calendar import Calendar, calendars
 from cloud.waiting.clocks import Clocks, settled
 from cloud.waiting.learner import model_of
-from cloud.waiting.openings import Past, past_openings
+from cloud.waiting.opening import Opening
+from cloud.waiting.openings import Past, counted, emptied
 from cloud.waiting.record import LEVELS
 from cloud.waiting.store import Facility, facilities
 from cloud.waiting.truth import waits_s
@@ -33,7 +34,7 @@ BACK = timedelta(days=3)
 AFTER = timedelta(minutes=15)
 """So long after a site has emptied its last counts are there."""
 
-MOST_AT_ONCE = 200_000
+DAY_US = 86_400 * US_PER_S
 _CRPS_LEVELS = np.array([level for level in LEVELS if 0.05 <= level <= 0.95])
 _CRPS_AT = np.array([LEVELS.index(level) for level in _CRPS_LEVELS])
 
@@ -69,6 +70,12 @@ class Pending:
 
 Key = tuple[date, str, int]
 """Civil day, situation, bucket."""
+
+Ends = Mapping[Opening, TimeUs]
+"""Openings, and when their sites had emptied."""
+
+Judged = tuple[Pending, date, float | None]
+"""A shown estimate, its civil day, and what a car that joined then waited; None: not known."""
 
 
 def score(quantiles: Sequence[float], waited_s: float) -> Score:
@@ -108,68 +115,71 @@ async def score_pending(conn: AsyncConnection, now_us: TimeUs) -> int:
 
     Each opening in a transaction of its own: an estimate is scored once or not at all.
     """
-    pending = await _pending(conn, now_us)
-    places = [one for one in await facilities(conn) if one.facility_id in pending]
+    oldest = await _oldest_pending(conn, now_us)
+    places = [one for one in await facilities(conn) if one.facility_id in oldest]
     calendar = await calendars(conn, places, now_us, back=BACK + timedelta(days=1))
+    until_us = from_datetime(to_datetime(now_us) - AFTER)
     scored = 0
     for place in places:
-        if place.facility_id in calendar:
-            mine = pending[place.facility_id]
-            scored += await _score_one(conn, place, calendar[place.facility_id], mine, now_us)
+        mine = calendar.get(place.facility_id)
+        since_us = oldest[place.facility_id]
+        ends = {} if mine is None else _ended_after(mine, since_us, until_us)
+        if mine is not None and ends:
+            scored += await _score_one(conn, place, mine, ends, now_us)
     return scored
+
+
+def _ended_after(calendar: Calendar, since_us: int, until_us: int) -> Ends:
+    """The openings that hold an instant from `since_us` on and whose site has emptied."""
+    ends = emptied(calendar.hours, since_us=since_us - DAY_US, until_us=until_us)
+    return {one: end for one, end in ends.items() if one.until_us >= since_us}
 
 
 async def _score_one(
-    conn: AsyncConnection,
-    place: Facility,
-    calendar: Calendar,
-    pending: Sequence[Pending],
-    now_us: TimeUs,
+    conn: AsyncConnection, place: Facility, calendar: Calendar, ends: Ends, now_us: int
 ) -> int:
-    ended_us = from_datetime(to_datetime(now_us) - AFTER)
-    since_us = from_datetime(to_datetime(now_us) - BACK - timedelta(days=1))
-    past = await past_openings(conn, place, calendar, since_us=since_us, until_us=ended_us)
-    known = await memory.models(conn, [place.facility_id])
-    clocks = Clocks.of(model_of(place, known.get(place.facility_id)).model)
+    learned = await memory.models(conn, [place.facility_id])
+    model = model_of(place, learned.get(place.facility_id)).model
     scored = 0
-    for raw in past:
-        opening = replace(raw, counts=settled(raw.counts, clocks))
-        begin, end = opening.counts.start_us, opening.counts.closes_us
-        mine = [one for one in pending if begin <= one.t_us <= end]
-        if mine:
-            scored += await _keep(conn, place, calendar, opening, mine, now_us)
+    for raw in await counted(conn, place, calendar, ends):
+        opening = replace(raw, counts=settled(raw.counts, Clocks.of(model)))
+        pending = await _pending(conn, place, opening)
+        bays = calendar.changed_bays(opening.counts.start_us) or model.bays
+        scored += await _keep(conn, place, _judged(calendar, opening, pending, bays), now_us)
     return scored
 
 
+def _judged(
+    calendar: Calendar, opening: Past, pending: Sequence[Pending], bays: int
+) -> list[Judged]:
+    waits = waits_s(opening.counts, bays)
+    return [
+        (one, calendar.hours.day_of(one.t_us), _waited(waits, opening, one.t_us)) for one in pending
+    ]
+
+
 async def _keep(
-    conn: AsyncConnection,
-    place: Facility,
-    calendar: Calendar,
-    opening: Past,
-    pending: Sequence[Pending],
-    now_us: TimeUs,
+    conn: AsyncConnection, place: Facility, judged: Sequence[Judged], now_us: int
 ) -> int:
-    waits = waits_s(opening.counts, calendar.bays(opening.counts.start_us))
+    """Mark estimates as judged and add those with a truth to the sums, at once."""
+    if not judged:
+        return 0
     sums: dict[Key, Score] = defaultdict(Score)
-    truths: list[float | None] = []
-    for one in pending:
-        waited = _waited(waits, opening, one.t_us)
-        truths.append(waited)
+    for one, day, waited in judged:
         if waited is not None:
-            key = (calendar.hours.day_of(one.t_us), one.situation, bucket(one.quantiles))
-            sums[key] += score(one.quantiles, waited)
+            sums[day, one.situation, bucket(one.quantiles)] += score(one.quantiles, waited)
     async with conn.transaction(), conn.cursor() as cursor:
         values = {
             "facility_id": place.facility_id,
-            "instants": [to_datetime(one.t_us) for one in pending],
-            "truths": truths,
+            "instants": [to_datetime(one.t_us) for one, _, _ in judged],
+            "truths": [waited for _, _, waited in judged],
             "now": to_datetime(now_us),
         }
         await cursor.execute(SQL["mark_scored"], values)
         rows = [_row(place.facility_id, key, one) for key, one in sums.items()]
         if rows:
             await cursor.executemany(SQL["add_score"], rows)
-    return sum(truth is not None for truth in truths)
+    return sum(waited is not None for _, _, waited in judged)
 
 
 def _waited(waits: Any, opening: Past, t_us: int) -> float | None:
@@ -193,14 +203,23 @@ def _row(facility_id: int, key: Key, one: Score) -> dict[str, Any]:
     }
 
 
-async def _pending(conn: AsyncConnection, now_us: TimeUs) -> Mapping[int, list[Pending]]:
+async def _oldest_pending(conn: AsyncConnection, now_us: TimeUs) -> dict[int, TimeUs]:
+    """Of each facility that has some, the oldest instant whose truth was not looked for."""
     now = to_datetime(now_us)
-    found: dict[int, list[Pending]] = defaultdict(list)
-    values = {"since": now - BACK, "until": now - AFTER, "limit": MOST_AT_ONCE}
-    for row in await _rows(conn, "pending", values):
-        one = Pending(from_datetime(row["t"]), row["situation"], tuple(row["quantiles"]))
-        found[row["facility_id"]].append(one)
-    return found
+    rows = await _rows(conn, "oldest_pending", {"since": now - BACK, "until": now - AFTER})
+    return {row["facility_id"]: from_datetime(row["t"]) for row in rows}
+
+
+async def _pending(conn: AsyncConnection, place: Facility, opening: Past) -> list[Pending]:
+    values = {
+        "facility_id": place.facility_id,
+        "since": to_datetime(opening.counts.start_us),
+        "until": to_datetime(opening.counts.closes_us),
+    }
+    return [
+        Pending(from_datetime(row["t"]), row["situation"], tuple(row["quantiles"]))
+        for row in await _rows(conn, "pending", values)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

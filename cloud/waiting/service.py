@@ -17,7 +17,7 @@ from cloud.waiting.model import Basis, Situation
 from cloud.waiting.opening import Opening, Status
 from cloud.waiting.outlook import Slot
 from cloud.waiting.record import Estimate
-from cloud.waiting.shape import Confidence, Level, bracket_min, confidence, level
+from cloud.waiting.shape import Confidence, Level, bracket_min, confidence, floor_min, level
 from cloud.waiting.site import Detector
 from cloud.waiting.store import Facility
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
@@ -107,23 +107,33 @@ class Shown:
         return None if self.estimate is None else self.estimate.bracket_min
 
     @property
+    def at_least_min(self) -> int | None:
+        """Where the queue reaches beyond the counter at its tail: the wait is longer than this."""
+        one = self.estimate
+        if one is None or one.at_least_s is None:
+            return None
+        return floor_min(one.at_least_s)
+
+    @property
     def confidence(self) -> Confidence:
         """How much the figure is worth."""
         wait = self.wait
         if wait is None:
-            return Confidence.LOW if self.situation is Situation.C else Confidence.NONE
+            told = self.situation is Situation.C or self.at_least_min is not None
+            return Confidence.LOW if told else Confidence.NONE
+        inferred = self.basis is Basis.INFERRED
         return confidence(
             wait.p50_s,
             wait.p95_s,
-            situation=self.situation,
             age_s=self.age_s,
-            degraded=self.situation is Situation.B and Detector.TAIL in self.facility.detectors,
+            inferred=inferred,
+            degraded=inferred and Detector.TAIL in self.facility.detectors,
         )
 
     @property
     def last_admission(self) -> datetime | None:
-        """Until when to come to be served before closing."""
-        if self.opening is None:
+        """Until when to come to be served before closing; None also for a queue out of sight."""
+        if self.opening is None or self.at_least_min is not None:
             return None
         return outlooks.last_admission(self.forecasts, self.opening)
 
@@ -154,8 +164,8 @@ class Shown:
         if arrival_us >= self.opening.until_us:
             return 0.0
         told = self.after(travel_s)
-        if told is not None:
-            return told.admitted
+        if told is not None or self.at_least_min is not None:
+            return None if told is None else told.admitted
         slot = outlooks.slot_at(self.forecasts, int(arrival_us))
         return None if slot is None else slot.p_admitted
 

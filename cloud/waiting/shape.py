@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-from cloud.waiting.model import Situation
-
 LESS_SURE_AFTER_S = 180
 NO_WAIT_S = 120
 """P(wait <= 2 min) >= 0.8, that is a p80 of at most this, may be called "no wait"."""
@@ -46,6 +44,11 @@ def minutes(seconds: float | None) -> float | None:
     return None if seconds is None else math.ceil(seconds / 6) / 10
 
 
+def floor_min(seconds: float) -> int:
+    """Whole minutes, rounded down, at least one: "more than" must not say too much."""
+    return max(1, int(seconds // 60))
+
+
 def bracket_min(p80_s: float) -> int:
     """The least bracket limit in minutes that holds the p80: 0 for no wait, OVER_BRACKETS above
     the last."""
@@ -74,21 +77,19 @@ def confidence(
     p50_s: float | None,
     p95_s: float | None,
     *,
-    situation: Situation,
     age_s: int | None,
+    inferred: bool = False,
     degraded: bool = False,
 ) -> Confidence:
     """From the width of the interval, the detectors and the age of the counts.
 
-    `degraded`: a detector that stands there is not used.
+    `inferred`: no detector sees the queue. `degraded`: one that stands there is not used.
     """
     if p50_s is None or p95_s is None or age_s is None:
         return Confidence.NONE
     width = (p95_s - p50_s) / max(300.0, p50_s)
     rank = 0 if width <= 1 else 1 if width <= 2 else 2
-    if situation is Situation.B:
-        rank += 1
-    rank += degraded
+    rank += inferred + degraded
     rank += age_s > LESS_SURE_AFTER_S
     return _ORDER[min(rank, 2)]
 

@@ -26,6 +26,7 @@ class Facility:
     """A recycling centre; device keys by detector, for those that stand there.
 
     `service`: device key and point of the samples that tell each visitor's time of service [s].
+    `tail_reach`: cars in the queue when it reaches the tail's counter; None: it never does.
     """
 
     facility_id: int
@@ -39,6 +40,7 @@ class Facility:
     holidays: str | None
     detectors: Mapping[Detector, int]
     service: tuple[int, str] | None = None
+    tail_reach: int | None = None
 
     @property
     def bays(self) -> int:
@@ -130,6 +132,7 @@ def _facility(row: Row) -> Facility:
             if row[f"{one.value}_device_id"] is not None
         },
         service=None if device is None else (device, point),
+        tail_reach=row["tail_reach"],
     )
 
 

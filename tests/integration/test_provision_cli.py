@@ -163,23 +163,27 @@ def test_objects_are_added_listed_shown_changed_and_removed(shell: Shell) -> Non
         "--profile", "eclor-luminaire", "--index", "0",
     )  # fmt: skip
     shell.ok("device", "add", "cab-1/entry", "--kind", "passage")
+    shell.ok("device", "add", "cab-1/tail", "--kind", "passage")
     shell.ok(
         "group", "add", "pays-haut/rue-haute", "--name", "Rue Haute", "--gateway", "cab-1",
         "--device", "lamp-00", "--rated-power", "40", "--baseline-power", "110",
         "--baseline-name", "sodium",
     )  # fmt: skip
-    shell.ok(
+    nord = (
         "facility", "add", "pays-haut/centre/nord", "--name", "Nord", "--bays", "4",
-        "--mean-service", "300", "--entry", "cab-1/entry",
+        "--mean-service", "300", "--entry", "cab-1/entry", "--tail-reach", "12",
         "--opening", '{"mon": [["09:00", "12:00"]]}',
     )  # fmt: skip
+    assert "tail_reach = 12: is of no counter" in shell.run(*nord).stderr
+    shell.ok(*nord, "--tail", "cab-1/tail")
     listed = shell.ok("gateway", "list").splitlines()
     assert listed[0].split() == ["id", "territory", "site", "uplink"]
     assert listed[1].split() == ["cab-1", "pays-haut", "centre", "broker.example.org:8883"]
     assert json.loads(shell.ok("gateway", "list", "--json"))[0]["buses"]["line1"]["port"] == 5020
     assert "lamps" in shell.ok("group", "list", "--territory", "pays-haut")
     assert "nord" in shell.ok("facility", "list")
-    assert "mean_service_s" in shell.ok("facility", "show", "pays-haut/centre/nord")
+    shown = shell.ok("facility", "show", "pays-haut/centre/nord", "--json")
+    assert (json.loads(shown)["tail"], json.loads(shown)["tail_reach"]) == ("cab-1/tail", 12)
     again = shell.run("device", "add", "cab-1/entry", "--kind", "passage", "--title", "Entrée")
     assert again.exit_code == 1
     assert "use --replace" in again.stderr

@@ -97,6 +97,28 @@ async def test_ten_cars_before_six_bays_are_a_long_wait_that_is_measured(
     assert body["message"]["fr"] in (f"moins de {body['below_minutes']} min", "plus d’une heure")
 
 
+async def test_a_queue_that_reaches_beyond_its_counter_is_told_as_more_than(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    conn.execute("update facility set tail_reach = 8")
+    morning(conn, ids, **BUSY)
+    await estimated(web)
+    body = await answered(web)
+    assert (body["wait_minutes"], body["below_minutes"], body["people_ahead"]) == (None,) * 3
+    assert body["at_least_minutes"] > 5
+    assert body["message"]["fr"] == f"plus de {body['at_least_minutes']} min"
+    assert (body["confidence"], body["basis"], body["level"]) == ("low", "measured", "busy")
+    assert (body["last_admission_before_close"], body["p_admitted_if_leave_now"]) == (None, None)
+    conn.execute(
+        "insert into passage_hour (device_id, t, rows, covered_s, quality, forward_count)"
+        " values (%s, %s, 60, 3600, 0, 40)",
+        (ids["dechetterie/entry"], NOW.replace(minute=0)),
+    )
+    web.clock.advance_us(60 * US_PER_S)
+    (hour,) = (await answered(web, f"{PATH}/history"))["items"]
+    assert (hour["visitors"], hour["p50"]) == (40, None)
+
+
 async def test_an_empty_site_has_no_wait_and_says_so_in_three_languages(
     conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:

@@ -6,18 +6,20 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.waiting.answers import wait_body
 from cloud.waiting.calendar import Calendar
 from cloud.waiting.counts import Ints
-from cloud.waiting.estimate import estimate
+from cloud.waiting.estimate import Sources, estimate
 from cloud.waiting.learning import learn
 from cloud.waiting.model import Situation
 from cloud.waiting.opening import Opening, Status, parse_hours
-from cloud.waiting.record import Estimate
+from cloud.waiting.record import LEVELS, Estimate
 from cloud.waiting.service import tell
+from cloud.waiting.shape import Level
 from cloud.waiting.site import Declared, Detector, OpeningCounts
 from cloud.waiting.store import Facility
 from cloud.waiting.track import AS_LEARNED, Seen, follow, identity
@@ -50,11 +52,22 @@ FACILITY = Facility(
 )
 
 COUNTS = st.lists(st.integers(-1, 40), min_size=1, max_size=25)
+SPEAKING = {
+    Situation.A: frozenset(Detector),
+    Situation.B: frozenset({Detector.ENTRY, Detector.EXIT}),
+    Situation.C: frozenset({Detector.ENTRY}),
+    Situation.D: frozenset(Detector),
+    Situation.NONE: frozenset({Detector.TAIL}),
+}
 SITUATIONS = st.sampled_from(list(Situation))
 
 
 def estimated(
-    rows: Sequence[Sequence[int]], found: Situation, opening: Opening = OPENING
+    rows: Sequence[Sequence[int]],
+    found: Situation,
+    opening: Opening = OPENING,
+    *,
+    reach: int | None = None,
 ) -> Estimate:
     size = min(map(len, rows))
     tail, entry, leaving = (np.array(row[:size], dtype=np.int64) for row in rows)
@@ -63,15 +76,16 @@ def estimated(
     )
     bays: Ints = np.full(size, AS_LEARNED, dtype=np.int64)
     points = follow(MODEL, KEY, Seen(counts, bays))
+    sources = Sources(SPEAKING[found], found is Situation.D, learned=True, reach=reach)
+    assert sources.situation is found
     return estimate(
         MODEL,
         points[-1].state,
         points[0].state,
-        found,
+        sources,
         computed_at=to_datetime(points[-1].state.t_us),
         closes_us=opening.until_us,
         bracket_min=None,
-        learned=True,
     )
 
 
@@ -94,6 +108,24 @@ def test_whatever_counters_say_a_wait_is_never_negative_nan_or_out_of_order(
     assert -1e-9 <= one.admitted <= 1 + 1e-9
 
 
+@given(st.tuples(COUNTS, COUNTS, COUNTS), st.integers(1, 30))
+@settings(max_examples=30, deadline=None)
+def test_a_queue_that_may_be_out_of_sight_gives_a_lower_bound_and_never_a_figure(
+    rows: tuple[list[int], list[int], list[int]], reach: int
+) -> None:
+    plain = estimated(rows, Situation.A)
+    assert plain.quantiles is not None
+    assert plain.people_ahead is not None
+    one = estimated(rows, Situation.A, reach=reach)
+    assert (one.quantiles is None) == (plain.people_ahead[1] >= reach)
+    if one.quantiles is None:
+        assert one.at_least_s == pytest.approx(plain.quantiles[LEVELS.index(0.2)])
+        assert (one.people_ahead, one.bracket_min, one.level) == (None, None, Level.BUSY)
+    else:
+        assert one == plain
+    assert estimated(rows, Situation.B, reach=reach) == estimated(rows, Situation.B)
+
+
 @given(
     st.tuples(COUNTS, COUNTS, COUNTS), SITUATIONS, st.integers(-3600, 5 * 3600), st.integers(0, 240)
 )
@@ -101,7 +133,7 @@ def test_whatever_counters_say_a_wait_is_never_negative_nan_or_out_of_order(
 def test_what_is_told_is_never_stale_negative_or_of_a_closed_site(
     rows: tuple[list[int], list[int], list[int]], found: Situation, at_s: int, travel_min: int
 ) -> None:
-    one = estimated(rows, found)
+    one = estimated(rows, found, reach=20)
     now_us = TimeUs(OPENED_US + at_s * US_PER_S)
     body = wait_body(tell(FACILITY, Calendar(HOURS, 6), one, [], now_us), travel_min=travel_min)
     told = body["wait_minutes"]
@@ -109,7 +141,9 @@ def test_what_is_told_is_never_stale_negative_or_of_a_closed_site(
         assert 0 <= body["age_s"] <= 600
     if told is None:
         assert body["people_ahead"] is None
+        assert body["at_least_minutes"] is None or body["at_least_minutes"] > 0
         return
+    assert body["at_least_minutes"] is None
     assert OPENING.from_us <= now_us < OPENING.until_us
     assert now_us + travel_min * 60 * US_PER_S < OPENING.until_us
     assert 0 <= told["p50"] <= told["p80"] <= told["p95"]

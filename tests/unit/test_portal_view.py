@@ -13,6 +13,7 @@ from cloud.portal import sparkline
 from cloud.portal.texts import CATALOGUE, Language, Texts
 from cloud.portal.view import energy_tables
 from cloud.portal.waits import wait_card
+from cloud.waiting import messages
 from cloud.waiting.calendar import Calendar
 from cloud.waiting.memory import Forecast
 from cloud.waiting.messages import LANGUAGES, MESSAGES
@@ -156,6 +157,18 @@ def test_unknown_closed_and_unmeasured_show_no_minutes() -> None:
     ):
         card = wait_card(one, None, FRENCH)
         assert (card.headline, card.range, card.stamp) == (headline, "", stamp)
+
+
+def test_a_queue_out_of_sight_is_more_than_what_is_seen() -> None:
+    beyond = Estimate(
+        NOW, NOW, Situation.A, Basis.MEASURED, level=Level.BUSY, admitted=0.9, at_least_s=1510.0
+    )
+    card = wait_card(shown(beyond), None, FRENCH)
+    assert (card.headline, card.range, card.tone) == ("plus de 25 min", "", "long")
+    assert "la file dépasse le compteur" in card.notes
+    assert "à titre indicatif" in card.notes
+    later = messages.headline(shown(beyond), travel_s=900.0)
+    assert later.text("fr") == "chargé"
 
 
 def test_a_hopeless_queue_is_said_to_be_full() -> None:

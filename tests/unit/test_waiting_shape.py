@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.waiting.model import Situation
 from cloud.waiting.shape import (
     OVER_BRACKETS,
     Confidence,
@@ -66,14 +65,14 @@ def test_words_for_sites_without_minutes() -> None:
 
 
 def test_confidence_falls_with_width_situation_age_and_health() -> None:
-    def of(p95_s: float, *, age_s: int = 0, one: Situation = Situation.A) -> Confidence:
-        return confidence(600.0, p95_s, situation=one, age_s=age_s)
+    def of(p95_s: float, *, age_s: int = 0, inferred: bool = False) -> Confidence:
+        return confidence(600.0, p95_s, age_s=age_s, inferred=inferred)
 
     assert of(1100) is Confidence.HIGH
     assert of(1100, age_s=181) is Confidence.MEDIUM
-    assert of(1100, one=Situation.B) is Confidence.MEDIUM
+    assert of(1100, inferred=True) is Confidence.MEDIUM
     assert of(1500) is Confidence.MEDIUM
-    assert of(1500, age_s=181, one=Situation.B) is Confidence.LOW
-    assert confidence(None, None, situation=Situation.A, age_s=0) is Confidence.NONE
-    lost = confidence(600.0, 1100.0, situation=Situation.B, age_s=0, degraded=True)
+    assert of(1500, age_s=181, inferred=True) is Confidence.LOW
+    assert confidence(None, None, age_s=0) is Confidence.NONE
+    lost = confidence(600.0, 1100.0, age_s=0, inferred=True, degraded=True)
     assert lost is Confidence.LOW
