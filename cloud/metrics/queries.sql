@@ -49,7 +49,11 @@ select (select extract(epoch from now() - at)::float8 from audit_event
         where object = 'database' and action = 'backed_up' order by audit_id desc limit 1);
 
 -- name: eclor_wait_estimate_age_seconds
-select extract(epoch from now() - max(t))::float8 from wait_estimate;
+-- One index probe a facility.
+select extract(epoch from now() - max(e.t))::float8
+from facility f
+cross join lateral (select t from wait_estimate w
+                    where w.facility_id = f.facility_id order by w.t desc limit 1) e;
 
 -- name: eclor_wait_facilities
 -- Those with an estimate of the last ten minutes; the others are closed.

@@ -30,6 +30,7 @@ FRESH_S = 3.0
 SLOW_S = 60.0
 NIGHTS = 7
 SCORED = timedelta(days=28)
+TODAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Snapshots:
             return Snapshot(
                 now_us=now_us,
                 territories=await store.territories(conn),
-                waits=await waiting.shown(conn, facilities, now_us),
+                waits=await waiting.shown(conn, facilities, now_us, ahead=TODAY),
                 groups=groups,
                 states=await lighting.states(conn, now_us),
                 slow=self._slow[1],

@@ -47,7 +47,7 @@ class WaitFeed:
     async def listening(self) -> AsyncIterator[None]:
         """One more listener; the first starts the reader, the last stops it."""
         self.listeners += 1
-        if self._reader is None:
+        if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._follow(), name="wait-feed")
         try:
             yield

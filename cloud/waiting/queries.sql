@@ -70,7 +70,9 @@ cross join lateral (select * from (select * from wait_estimate w
                     order by computed_at desc nulls last, t desc limit 1) e;
 
 -- name: drop_old_estimates
-delete from wait_estimate where t < %(before)s;
+-- Facility by facility, so that the primary key finds them.
+delete from wait_estimate e using facility f
+where e.facility_id = f.facility_id and e.t < %(before)s;
 
 -- name: checkpoints
 select c.facility_id, c.step, c.digest, c.state

@@ -25,7 +25,8 @@ from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 SATURATED = 0.5
 """Below this chance of being served before closing a site is saturated."""
 
-FORECAST_AHEAD = timedelta(days=8)
+THIS_OPENING = timedelta(seconds=1)
+"""So far ahead there are the forecasts of the openings that hold now and of no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +178,21 @@ class Shown:
 
 
 async def shown(
-    conn: AsyncConnection, facilities: Sequence[Facility], now_us: TimeUs
+    conn: AsyncConnection,
+    facilities: Sequence[Facility],
+    now_us: TimeUs,
+    *,
+    ahead: timedelta = THIS_OPENING,
 ) -> list[Shown]:
-    """What to tell about each facility now, from what is kept and its opening hours."""
+    """What to tell about each facility now, from what is kept and its opening hours.
+
+    With the forecasts of the openings that begin within `ahead`.
+    """
     keys = [facility.facility_id for facility in facilities]
     calendar = await calendars(conn, facilities, now_us)
     estimates = await record.latest(conn, keys)
     now = to_datetime(now_us)
-    forecasts = await memory.forecasts(conn, keys, since=now, until=now + FORECAST_AHEAD)
+    forecasts = await memory.forecasts(conn, keys, since=now, until=now + ahead)
     return [
         tell(
             one,
