@@ -45,6 +45,24 @@ def ids(conn: psycopg.Connection) -> dict[str, int]:
     return seed(conn)
 
 
+@pytest.fixture(scope="module")
+def lessons() -> dict[int, Any]:
+    """What was learned, by the number of past openings: they are the same in all tests here."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def learned_once(monkeypatch: pytest.MonkeyPatch, lessons: dict[int, Any]) -> None:
+    taught = learner._lesson
+
+    def remembered(facility: Any, calendar: Any, past: Any, now_us: Any) -> Any:
+        if len(past) not in lessons:
+            lessons[len(past)] = taught(facility, calendar, past, now_us)
+        return lessons[len(past)]
+
+    monkeypatch.setattr(learner, "_lesson", remembered)
+
+
 @pytest.fixture
 async def web(migrated_database_url: str, ids: dict[str, int]) -> AsyncIterator[SimpleNamespace]:
     """A client of the API, its clock, its pool, and an estimator."""
