@@ -7,10 +7,9 @@ emptied, so that the afternoon knows what the morning told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from psycopg import AsyncConnection
 
@@ -122,10 +121,8 @@ async def _absorb_new(
     past = await counted(conn, facility, calendar, new) if new else []
     if not past:
         return False
-    document = await asyncio.to_thread(_wiser, last.document, past)
-    if document is None:
-        return False
-    kept = {**document, LESSON: _lesson_at(last).isoformat()}
+    model = await asyncio.to_thread(_wiser, SiteModel.from_document(last.document), past)
+    kept = {**model.to_document(), LESSON: _lesson_at(last).isoformat()}
     learned = Learned(to_datetime(now_us), last.openings + len(past), kept)
     async with conn.transaction():
         if LESSON in last.document:
@@ -134,15 +131,11 @@ async def _absorb_new(
     return True
 
 
-def _wiser(document: Mapping[str, Any], past: Sequence[Past]) -> dict[str, Any] | None:
-    """The model after openings that were not known to it; None for one of another version."""
-    try:
-        model = SiteModel.from_document(document)
-    except (ValueError, KeyError):
-        return None
+def _wiser(model: SiteModel, past: Sequence[Past]) -> SiteModel:
+    """The model after openings that were not known to it; its laws moved to what then happened."""
     for one in past:
         model = absorb(model, one.counts)
-    return model.to_document()
+    return model
 
 
 async def _learn_one(
