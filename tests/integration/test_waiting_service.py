@@ -14,7 +14,7 @@ import pytest
 
 from cloud.api.app import create_app
 from cloud.clock import ManualClock
-from cloud.waiting import learner, record, scoring
+from cloud.waiting import evidence, learner, record, scoring
 from cloud.waiting.estimator import Estimator
 from cloud.waiting.feed import WaitFeed
 from protocols.time import US_PER_S
@@ -53,6 +53,7 @@ def lessons() -> dict[int, Any]:
 
 @pytest.fixture(autouse=True)
 def learned_once(monkeypatch: pytest.MonkeyPatch, lessons: dict[int, Any]) -> None:
+    monkeypatch.setattr(evidence, "TRIAL_STEPS", 300)
     taught = learner._lesson
 
     def remembered(facility: Any, calendar: Any, past: Any, now_us: Any) -> Any:

@@ -9,7 +9,7 @@ from benchmarks import waiting_ahead
 from benchmarks.waiting_truth import detectors, simulate
 from benchmarks.waiting_truth.cases import Site
 from benchmarks.waiting_truth.design import REFERENCE
-from cloud.waiting import outlook
+from cloud.waiting import evidence, outlook
 from cloud.waiting.grid import blind, run
 from cloud.waiting.law import wait
 from cloud.waiting.learning import learn
@@ -27,7 +27,10 @@ SATURDAY = next(one for one in COUNTS if one.kind == 5 and one.second > 43_200)
 
 @pytest.fixture(scope="module")
 def model() -> SiteModel:
-    return learn(COUNTS[:LEARNED], Declared(6, 600.0))
+    """After a few trials of bays: how well these are found is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(evidence, "TRIAL_STEPS", 400)
+        return learn(COUNTS[:LEARNED], Declared(6, 600.0))
 
 
 def span(one: OpeningCounts, after_s: int = 0) -> Span:
