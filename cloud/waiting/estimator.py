@@ -51,6 +51,8 @@ class Track:
     saved: dict[int, bytes] = field(default_factory=dict)
     bracket_min: int | None = None
     forecast_us: int = 0
+    """When a forecast was last due, also where none could be made."""
+
     course: Course | None = None
     """How this opening usually goes, once a forecast was asked for."""
 
@@ -212,7 +214,7 @@ class Estimator:
             track.saved = {point.step: point.digest for point in _whole(one.kept)}
             if one.estimate.bracket_min is not None:
                 track.bracket_min = one.estimate.bracket_min
-            if one.forecast is not None:
+            if one.site.key in self._due:
                 track.forecast_us = now_us
 
     def _fresh(self, one: Result) -> Fresh | None:
