@@ -118,6 +118,10 @@ def test_every_source_has_words_in_every_language(language: str) -> None:
         assert text != unknown.replace("quidam", source)
 
 
+QUIET = planned(group(), 10)
+
+
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-30, 200), st.integers(1, 100), st.integers(0, 3)), max_size=4)
 )
@@ -135,9 +139,8 @@ def test_orders_laid_over_a_plan_are_explained_as_the_gateway_executes_them(
         )
         for number, (begin, length, priority) in enumerate(given_orders)
     )
-    quiet = planned(group(), 10)
-    told = overlaid(quiet.why, orders, group())
-    part = replace(quiet.part, overrides=orders)
+    told = overlaid(QUIET.why, orders, group())
+    part = replace(QUIET.part, overrides=orders)
     assert (told[0].from_us, told[-1].until_us) == (VALID.from_us, VALID.until_us)
     assert all(one.until_us == after.from_us for one, after in pairwise(told))
     for run in told:
