@@ -50,8 +50,9 @@ async def play(options: Options, console: Console) -> Outcome:
             status.stop()
             console.print(f"live after {live_after_s:.0f} s: {stage.api_url}/")
             await _shown(stage, options, console, task)
-            saved = await asyncio.to_thread(savings, stage, options.days)
             console.print("stopping the gateways, counting")
+            await asyncio.to_thread(stage.stop_gateways)
+            saved = await asyncio.to_thread(savings, stage, options.days)  # all has arrived
             return Outcome(await _closed(stage), round(live_after_s, 1), stage.broker, saved)
 
 
@@ -112,8 +113,7 @@ async def _drawn(stage: Stage, console: Console) -> None:
 
 
 async def _closed(stage: Stage) -> Ledger:
-    """Gateways first, then the cloud, then count: nothing moves any more."""
-    await asyncio.to_thread(stage.stop_gateways)
+    """The gateways have stopped; the cloud does, then count: nothing moves any more."""
     await asyncio.to_thread(stage.stop_cloud)
     return await asyncio.to_thread(
         ledger.take, stage.outboxes, stage.database_url, live_since=stage.live_since

@@ -173,8 +173,9 @@ def _led_baselines(
         found.append(("B2", practice.name, practised, 0.0))
     if record.counter_device_id is not None and group.capacity_per_h is not None:
         static = known.profiles[_month(night.evening)]
-        name = "LED, profil fixe des six semaines avant le mois"
-        found.append(("B3", name, _profile(group, static), group.ramp_s))
+        if static.missing is None:
+            name = "LED, profil fixe des six semaines avant le mois"
+            found.append(("B3", name, _profile(group, static), group.ramp_s))
         name = "LED, classe du trafic compté"
         found.append(("bound", name, _clairvoyant(group, known.counts), group.ramp_s))
     return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from functools import partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cloud.lighting.report_texts import TEXTS
+from cloud.lighting.report_texts import MONTHS, TEXTS
 
 _PAGES = Environment(
     loader=PackageLoader("cloud.lighting"), autoescape=True, undefined=StrictUndefined
@@ -23,6 +24,7 @@ def page(report: Mapping[str, object], language: str = "fr") -> str:
         language=language,
         t=texts,
         number=partial(_number, language=language),
+        day=partial(_day, language=language),
         name=partial(_name, texts),
     )
 
@@ -31,10 +33,17 @@ def _number(value: float | None, digits: int = 1, *, language: str) -> str:
     """With a decimal comma and thin spaces in French; a dash for what is not known."""
     if value is None:
         return "–"
-    text = f"{value:,.{digits}f}"
+    text = f"{value:,.{digits}f}".replace("-", "\u2212")
     if language == "fr":
         text = text.replace(",", "\u202f").replace(".", ",")
     return text
+
+
+def _day(date_: str, *, language: str) -> str:
+    """As people write it: 1er mars 2026, 1 March 2026."""
+    day = date.fromisoformat(str(date_))
+    first = "1er" if language == "fr" and day.day == 1 else f"{day.day}"
+    return f"{first} {MONTHS[language][day.month - 1]} {day.year}"
 
 
 def _name(texts: Mapping[str, str], saving: Mapping[str, Any]) -> str:

@@ -6,6 +6,17 @@ from collections.abc import Mapping
 
 LANGUAGES = ("fr", "en")
 
+MONTHS: Mapping[str, tuple[str, ...]] = {
+    "fr": (
+        *("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août"),
+        *("septembre", "octobre", "novembre", "décembre"),
+    ),
+    "en": (
+        *("January", "February", "March", "April", "May", "June", "July", "August"),
+        *("September", "October", "November", "December"),
+    ),
+}
+
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "fr": {
         "head": "Éclairage public : bilan du {first} au {last}",
@@ -24,8 +35,9 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "to": "à",
         "bound": "« bound » : la classe que le trafic compté demandait. Aucune commande ne peut "
         "économiser davantage en respectant la classe.",
-        "extent": "{lamps} luminaires, {nights} nuits mesurées ({left_out} écartées, mesurées à "
-        "moins de 90 %), {dark} h de nuit, {kwh} kWh ({meter}), dont veille de jour {standby} kWh.",
+        "extent": "Luminaires : {lamps}. Nuits mesurées : {nights} (écartées, mesurées à moins de "
+        "90 % : {left_out}), soit {dark} h d'obscurité. Énergie : {kwh} kWh ({meter}), dont veille "
+        "de jour {standby} kWh.",
         "feeder": "compteur de l'armoire",
         "lamps": "compteurs des luminaires",
         "curve_declared": "Puissance d'un luminaire : {full} W déclarés.",
@@ -84,8 +96,8 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "to": "to",
         "bound": '"bound": the class that the counted traffic asked for. No control saves more and '
         "keeps the class.",
-        "extent": "{lamps} luminaires, {nights} nights metered ({left_out} left out, metered for "
-        "less than 90 %), {dark} h of dark, {kwh} kWh ({meter}), of it standby by day "
+        "extent": "Luminaires: {lamps}. Nights metered: {nights} (left out, metered for less than "
+        "90 %: {left_out}), {dark} h of dark. Energy: {kwh} kWh ({meter}), of it standby by day "
         "{standby} kWh.",
         "feeder": "meter of the cabinet",
         "lamps": "meters of the luminaires",

@@ -54,6 +54,8 @@ def filled(migrated_database_url: str) -> str:
                 energy += watts / 4 if night(t) else 0.0
             feeder_energy(conn, ids[f"{name}/feeder"], readings)
         passages(conn, ids["centre/road"], [(t, 50) for t in quarters], window_s=900)
+        october = [datetime(2026, 10, 17, 11, tzinfo=UTC) + timedelta(hours=k) for k in range(360)]
+        passages(conn, ids["centre/road"], [(t, 40) for t in october], window_s=3600)
     return migrated_database_url
 
 

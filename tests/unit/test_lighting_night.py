@@ -15,7 +15,7 @@ from cloud.lighting.rules import Rule, RuleKind
 from cloud.lighting.segment import parse
 from cloud.lighting.slots import SLOT_US
 from cloud.lighting.store import GroupRecord
-from cloud.lighting.traffic import HOUR_US, HourCount, bounds
+from cloud.lighting.traffic import HOUR_US, HourCount, bounds, without_counter
 from cloud.lighting.verification import DECLARED_SHARE, METER_SHARE, VerifiedNight
 from protocols.ids import DeviceId, GatewayId, GroupId
 from protocols.time import TimeUs, from_datetime
@@ -118,6 +118,12 @@ def test_every_baseline_of_a_night_is_what_its_name_says() -> None:
 def test_without_a_counter_and_a_practice_there_are_two_baselines() -> None:
     alone = replace(RECORD, counter_device_id=None)
     assert list(baselines(judged(alone, METERED, known(), Meter.LAMPS))) == ["B0", "B1"]
+
+
+def test_a_profile_of_which_nothing_was_counted_is_no_baseline() -> None:
+    nothing = replace(known(), profiles={date(2026, 11, 1): without_counter(PARIS)})
+    found = baselines(judged(RECORD, METERED, nothing, Meter.FEEDER))
+    assert list(found) == ["B0", "B1", "bound"]
 
 
 def test_half_of_the_lamps_dead_is_half_of_every_baseline() -> None:

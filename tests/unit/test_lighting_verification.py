@@ -272,7 +272,7 @@ def report(installed: float = 20.0) -> dict[str, object]:
     total = {**figure, "groups": 1}
     return {
         "first_evening": "2026-11-09",
-        "last_evening": "2026-11-15",
+        "last_evening": "2026-12-01",
         "meter_error_pct": 1.0,
         "declared_error_pct": 5.0,
         "groups": [group, {**group, "nights": 0, "savings": []}],
@@ -287,7 +287,9 @@ def test_the_page_names_the_baseline_beside_every_figure() -> None:
     for words in (
         "15 min d&#39;une classe, 30 min de 2 classes",
         "8\u202f000,0",
-        "68,5 à 71,5 %",
+        "68,5 à 71,5&nbsp;%",
+        "Nuits du 9 novembre 2026 au 1er décembre 2026.",
+        "<th>kg CO2</th>",
         "éteint par décision 21,0 h",
         "Flux installé 20,0 lm/m² (limite 35, arrêté du 27 décembre 2018).",
         "Température de couleur 3\u202f000 K (limite 3\u202f000, ",
@@ -297,11 +299,13 @@ def test_the_page_names_the_baseline_beside_every_figure() -> None:
     ):
         assert words in text
     assert "extinction décidée" not in text
+    assert "EUR" not in text
 
 
 def test_the_page_is_in_english_too_and_says_what_is_above_the_limit() -> None:
     text = page(report(installed=40.0), "en")
     assert "LED, full output from dusk to dawn" in text
+    assert "Nights of 9 November 2026 to 1 December 2026." in text
     assert "15 min by one class, 30 min by 2 classes" in text
     assert "Installed flux 40.0 lm/m²: the limit of 35 is not kept" in text
     assert "Économie" not in text
