@@ -55,6 +55,7 @@ LATE = {
     ("DELETE", "/api/v1/keys/{key_id}"): 404,
     ("GET", "/api/v1/lighting/groups/{group}/plan"): 404,
     ("GET", "/api/v1/lighting/groups/{group}/explanation"): 404,
+    ("GET", "/api/v1/lighting/groups/{group}/programs"): 404,
     ("GET", "/api/v1/lighting/groups/{group}/segment"): 404,
 }
 """Where the right scope is let in but the object says no: the status it says it with."""
