@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.waiting_methods.case import Case, Labelled
 from cloud.waiting import grid, law
 from cloud.waiting.model import Situation
-from cloud.waiting.outlook import Slot, Span, ahead, usual
+from cloud.waiting.outlook import Slot, Span, ahead
 from cloud.waiting.site import SLOT_S, SiteModel
 from protocols.time import US_PER_S, TimeUs
 
@@ -67,13 +67,12 @@ def _foretold(
     """Asked every ASKED_EVERY_S, of the slots to come whose wait is known."""
     case, counts = one.case, one.case.counts
     known = dict(zip(case.asked_s.tolist(), one.wait_s.tolist(), strict=True))
-    course = usual(model, _span(case, case.opens_s))
     states = list(grid.run(model, counts))
     last_s = (counts.closes_us - counts.start_us) / US_PER_S
     for at_s in np.arange(case.opens_s + FIRST_ASKED_S, last_s, ASKED_EVERY_S).tolist():
         state = states[round(at_s / counts.step_s) - 1]
         shown_s = law.wait(model, state, situation).quantile(0.5)
-        slots = ahead(model, state, _span(case, at_s), course)
+        slots = ahead(model, state, _span(case, at_s))
         for minutes in AHEAD_MIN:
             then_s, place = at_s + minutes * 60.0, minutes * 60 // SLOT_S
             if then_s in known and place < len(slots):

@@ -23,8 +23,7 @@ from cloud.waiting.learner import ENOUGH, Model, model_of
 from cloud.waiting.memory import Forecast, Fresh
 from cloud.waiting.model import Basis, Situation
 from cloud.waiting.openings import STEP_US
-from cloud.waiting.outlook import Course
-from cloud.waiting.outlooks import live_forecast, usual_course
+from cloud.waiting.outlooks import live_forecast
 from cloud.waiting.record import Estimate
 from cloud.waiting.sight import Shown, look
 from cloud.waiting.site import Detector
@@ -52,9 +51,6 @@ class Track:
     bracket_min: int | None = None
     forecast_us: int = 0
     """When a forecast was last due, also where none could be made."""
-
-    course: Course | None = None
-    """How this opening usually goes, once a forecast was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +106,6 @@ class Estimator:
         documents = await memory.models(conn, [site.key for site in stale])
         for site in stale:
             self._models[site.key] = model_of(site.facility, documents.get(site.key))
-            if site.key in self._tracks:
-                self._tracks[site.key].course = None
 
     async def _begin_tracks(self, conn: AsyncConnection, sites: Sequence[Site]) -> None:
         """From the checkpoints of an earlier process, and with the headline that it showed last."""
@@ -189,10 +183,8 @@ class Estimator:
         )
 
     def _forecast(self, site: Site, state: State, now_us: TimeUs) -> Forecast:
-        track, model = self._tracks[site.key], self._models[site.key].model
-        if track.course is None:
-            track.course = usual_course(model, site.calendar, site.opening)
-        return live_forecast(model, state, site.calendar, site.opening, track.course, now_us)
+        model = self._models[site.key].model
+        return live_forecast(model, state, site.calendar, site.opening, now_us)
 
     async def _keep(self, conn: AsyncConnection, results: Sequence[Result], now_us: TimeUs) -> None:
         """Everything that a run found, in three statements; only then it is remembered."""

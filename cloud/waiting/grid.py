@@ -260,13 +260,10 @@ def step(
 
 
 def blind(model: SiteModel, state: State, *, second: float, kind: int) -> State:
-    """The state one step later where nothing is counted and nothing learned: a forecast's step.
-
-    `model.profile.rates` are those who come; they join by the queue that they find.
-    """
-    expected = model.profile.rate(kind, second) * model.step_s
+    """The state one step later where nothing is counted and nothing learned: a forecast's step."""
+    coming = model.profile.demand(kind, second) * model.step_s
     before = _split(state)
-    grid = _arrive_unseen(before[:, : _longest(before) + 1], expected, model)
+    grid = _arrive_unseen(before[:, : _longest(before) + 1], coming, model)
     grid = _fill(_leave(grid, None, 0, state.service_rate * model.step_s), state.bays, model)
     grid = _abandon(_fold(grid, model), model.leave_rate * model.step_s)
     grid = _level_drift(grid / grid.sum(), _level_prior(model), model.step_s / LEVEL_MOVE_S)

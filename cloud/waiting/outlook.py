@@ -4,10 +4,8 @@ With no counts a step of the filter is the recursion of the queue under the arri
 the day an axis of its grid (`grid.LEVELS`), so that its uncertainty is in each law of the wait.
 What is known of the level now is forgotten within hours, and the profile alone is left.
 
-A long queue keeps cars away, which is what keeps it from growing without end. The profile is of
-those who did join; so more would come than it says, in a step as many more as the share of them
-that joins in the usual course of the opening (`Course.joining`): over all days together as many
-join as were learned, more than that where the queue is short and fewer where it is long.
+A long queue keeps cars away, which is what keeps it from growing without end: the profile's demand
+comes, and joins by the queue that it finds.
 """
 
 from __future__ import annotations
@@ -58,40 +56,22 @@ class Span:
     kind: int
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """An opening as it usually goes. `joining`: of those who would come in each step of STEP_S
-    the share that joins the queue; the others find it too long."""
-
-    from_us: TimeUs
-    slots: Sequence[Slot]
-    joining: Sequence[float]
-
-    def joining_from(self, t_us: int) -> Sequence[float]:
-        """`joining` from the step that begins at `t_us` on, at least one; the last one holds on."""
-        steps = (t_us - self.from_us) // (STEP_S * US_PER_S)
-        return self.joining[min(steps, len(self.joining) - 1) :]
-
-
-def usual(model: SiteModel, span: Span) -> Course:
-    """The course of an opening that begins empty, from the profile alone."""
+def usual(model: SiteModel, span: Span) -> list[Slot]:
+    """The slots of an opening that begins empty, from the profile alone."""
     state = start(model, span.from_us, second=span.second)
-    slots, joining = _walk(_fixed(model, state, span.second), state, span, None)
-    return Course(span.from_us, slots, joining)
+    return _walk(_fixed(model, state, span.second), state, span)
 
 
-def ahead(model: SiteModel, state: State, span: Span, course: Course) -> list[Slot]:
+def ahead(model: SiteModel, state: State, span: Span) -> list[Slot]:
     """The slots of `span`, from what is believed when it begins or a little earlier."""
     early_s = (span.from_us - state.t_us) / US_PER_S
     second = (span.second - early_s) % 86_400.0
     fixed = _fixed(model, state, second)
-    joining = course.joining_from(span.from_us)
     steps = math.ceil(early_s / STEP_S)
     for n in range(steps):
         then, step_s = (second + n * early_s / steps) % 86_400.0, early_s / steps
-        state = _step(fixed, state, joining[0], second=then, kind=span.kind, step_s=step_s)
-    slots, _ = _walk(fixed, state, span, joining)
-    return slots
+        state = _step(fixed, state, second=then, kind=span.kind, step_s=step_s)
+    return _walk(fixed, state, span)
 
 
 def best(slots: Sequence[Slot], *, most: int = BEST_SLOTS) -> list[Slot]:
@@ -103,39 +83,29 @@ def best(slots: Sequence[Slot], *, most: int = BEST_SLOTS) -> list[Slot]:
     )
 
 
-def _walk(
-    fixed: SiteModel, state: State, span: Span, joining: Sequence[float] | None
-) -> tuple[list[Slot], list[float]]:
-    """Slots to closing, and the share that joins in each step: as given, or as it comes about."""
+def _walk(fixed: SiteModel, state: State, span: Span) -> list[Slot]:
+    """Slots to closing."""
     slots: list[Slot] = []
-    found: list[float] = []
     state = replace(state, bays=bays_prior(fixed, span.second))
     for step_us in range(span.from_us, span.closes_us, STEP_S * US_PER_S):
         second = (span.second + (step_us - span.from_us) / US_PER_S) % 86_400.0
-        n = len(found)
-        share = _joining(fixed, state) if joining is None else joining[min(n, len(joining) - 1)]
-        if n % (SLOT_S // STEP_S) == 0:
+        if (step_us - span.from_us) % (SLOT_S * US_PER_S) == 0:
             left_s = (span.closes_us - step_us) / US_PER_S
-            rate = fixed.profile.rate(span.kind, (second + SLOT_S / 2) % 86_400.0) / share
+            rate = fixed.profile.demand(span.kind, (second + SLOT_S / 2) % 86_400.0)
             slots.append(_slot(fixed, state, TimeUs(step_us), left_s, rate))
-        found.append(share)
-        state = _step(fixed, state, share, second=second, kind=span.kind, step_s=STEP_S)
-    return slots, found
+        state = _step(fixed, state, second=second, kind=span.kind, step_s=STEP_S)
+    return slots
 
 
-def _step(
-    fixed: SiteModel, state: State, share: float, *, second: float, kind: int, step_s: float
-) -> State:
-    """One step on blind; of those who would come `share` is what the profile is of.
+def _step(fixed: SiteModel, state: State, *, second: float, kind: int, step_s: float) -> State:
+    """One step on blind.
 
     A bay that is free again within the step is not taken again before its end: it serves with the
     haste that makes up for that.
     """
     cars, busy_s = state.service
     hasty = replace(state, service=(cars, busy_s / _haste(state.service_rate, step_s)))
-    profile = replace(fixed.profile, rates=fixed.profile.rates / share)
-    pressed = replace(fixed, step_s=step_s, profile=profile)
-    after = blind(pressed, hasty, second=second, kind=kind)
+    after = blind(replace(fixed, step_s=step_s), hasty, second=second, kind=kind)
     bays = bays_prior(fixed, (second + step_s) % 86_400.0)
     return replace(after, bays=bays, service=state.service)
 
@@ -169,7 +139,7 @@ def _haste(rate: float, step_s: float) -> float:
 
 
 def _slot(fixed: SiteModel, state: State, t_us: TimeUs, left_s: float, coming: float) -> Slot:
-    """`left_s`: until closing. `coming`: cars a second that would come, on a usual day."""
+    """`left_s`: until closing. `coming`: cars a second that come, on a usual day."""
     wait = law.wait(fixed, state)
     p50, p80, p95 = (float(one) for one in wait.quantiles(np.array([0.5, 0.8, 0.95])))
     return Slot(

@@ -10,7 +10,7 @@ from cloud.waiting.calendar import Calendar
 from cloud.waiting.grid import State
 from cloud.waiting.memory import Forecast
 from cloud.waiting.opening import Opening
-from cloud.waiting.outlook import ADMITTED, Course, Slot, Span, ahead, usual
+from cloud.waiting.outlook import ADMITTED, Slot, Span, ahead, usual
 from cloud.waiting.site import SLOT_S, SiteModel
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 
@@ -19,22 +19,16 @@ TYPICAL_DAYS = 7
 """For so many days ahead the openings have a forecast."""
 
 
-def usual_course(model: SiteModel, calendar: Calendar, opening: Opening) -> Course:
-    """How such an opening usually goes, from the profile alone."""
-    return usual(model, _span(calendar, opening, opening.from_us))
-
-
 def live_forecast(
     model: SiteModel,
     state: State,
     calendar: Calendar,
     opening: Opening,
-    course: Course,
     now_us: TimeUs,
 ) -> Forecast:
     """From the next whole quarter of an hour to closing, from what is believed now."""
     begin_us = TimeUs(-(-state.t_us // SLOT_US) * SLOT_US)
-    slots = ahead(model, state, _span(calendar, opening, begin_us), course)
+    slots = ahead(model, state, _span(calendar, opening, begin_us))
     return _forecast(opening, slots, now_us, live=True)
 
 
@@ -44,7 +38,7 @@ def typical_forecasts(
     """Of the openings of today and the days to come, from the profile alone."""
     openings = calendar.hours.openings(calendar.hours.day_of(now_us), days)
     return [
-        _forecast(one, usual_course(model, calendar, one).slots, now_us, live=False)
+        _forecast(one, usual(model, _span(calendar, one, one.from_us)), now_us, live=False)
         for one in openings
     ]
 
