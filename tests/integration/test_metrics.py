@@ -1,5 +1,6 @@
 """Metrics of the roles: complete in the reference, true of what happened, there when asked."""
 
+import importlib
 import json
 import re
 import urllib.error
@@ -39,6 +40,7 @@ from protocols.time import US_PER_S, TimeUs
 from tests.integration.api_world import world
 
 PAGE = Path(__file__).parents[2] / "docs/reference/metrics.md"
+RULES = Path(__file__).parents[2] / "config/prometheus/eclor.rules.yml"
 NOW_US = 1_767_225_600 * US_PER_S
 AWAY = Where(url="postgresql://eclor@127.0.0.1:1/eclor", connect_timeout_s=1)
 
@@ -57,6 +59,29 @@ def test_the_reference_names_every_metric_with_its_form_and_labels() -> None:
     rows = re.findall(r"^\| `(eclor_\w+)` \| (\w+) \| (.*?) \|", PAGE.read_text(), re.MULTILINE)
     told = {name: (form, tuple(re.findall(r"`(\w+)`", labels))) for name, form, labels in rows}
     assert told == {name: (d.form.value, d.labels) for name, d in METRICS.items()}
+
+
+def test_every_alarm_asks_for_metrics_that_are_told_and_stands_on_the_page() -> None:
+    yaml: Any = importlib.import_module("yaml")
+    [group] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    asked: set[str] = set()
+    for rule in group["rules"]:
+        assert set(rule) - {"for"} == {"alert", "expr", "labels", "annotations"}, rule
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert rule["annotations"]["summary"]
+        for name, matchers in re.findall(r"\b(eclor_\w+)(?:\{(.*?)\})?", rule["expr"]):
+            asked.add(name)
+            labels = set(re.findall(r"(\w+)=", matchers))
+            assert labels <= set(METRICS[name].labels), rule
+        told = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        known = {
+            label for name in METRICS if name in rule["expr"] for label in METRICS[name].labels
+        }
+        # Prometheus has a label `job` of its own, and renames ours.
+        renamed = {"exported_job" if label == "job" else label for label in known}
+        assert told <= renamed | {"instance"}, rule
+    page = PAGE.read_text(encoding="utf-8").partition("## What to be woken by")[2]
+    assert asked == set(re.findall(r"eclor_\w+", page.partition("|")[2]))
 
 
 def test_names_follow_the_rule() -> None:
