@@ -57,6 +57,7 @@ def available(edition: Edition) -> tuple[Migration, ...]:
         match = _FILE.fullmatch(entry.name)
         if match and match[3] in (None, edition):
             forms = texts.setdefault(int(match[1]), {})
+            _require_one_name(match[1], {name for name, _ in forms.values()} | {match[2]})
             forms[match[3] or ""] = (match[2], entry.read_text(encoding="utf-8"))
     return tuple(
         Migration(
@@ -64,6 +65,15 @@ def available(edition: Edition) -> tuple[Migration, ...]:
         )
         for version, forms in sorted(texts.items())
     )
+
+
+def _require_one_name(number: str, names: set[str]) -> None:
+    """Two steps of one number come together easily, from two branches; one would be left out."""
+    if len(names) > 1:
+        raise MigrationError(
+            f"two migrations have the number {number}: {' and '.join(sorted(names))}; give one of "
+            "them the next free number"
+        )
 
 
 def migrate(

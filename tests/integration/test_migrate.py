@@ -4,6 +4,7 @@ import os
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -206,6 +207,20 @@ def test_a_step_numbered_below_the_newest_is_refused(database_url: str) -> None:
     late = [*known, Migration(899, "early", "select 1"), Migration(900, "late", "select 1")]
     with pytest.raises(MigrationError, match="next free number"):
         migrate.migrate(database_url, migrations=late)
+
+
+def test_two_steps_of_one_number_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "migrations").mkdir()
+    for name in ("0001_first.sql", "0001_first.plain.sql", "0002_left.sql"):
+        (tmp_path / "migrations" / name).touch()
+    monkeypatch.setattr("cloud.storage.migrate.resources.files", lambda _: tmp_path)
+    assert [step.label for step in migrate.available(Edition.PLAIN)] == ["0001_first", "0002_left"]
+    (tmp_path / "migrations" / "0002_right.timescale.sql").touch()
+    assert len(migrate.available(Edition.PLAIN)) == 2
+    with pytest.raises(MigrationError, match="two migrations have the number 0002: left and right"):
+        migrate.available(Edition.TIMESCALE)
 
 
 def test_a_failing_step_leaves_no_trace(database_url: str) -> None:
