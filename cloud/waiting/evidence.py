@@ -16,7 +16,7 @@ import numpy as np
 from cloud.waiting import grid
 from cloud.waiting.site import SLOTS, OpeningCounts, SiteModel, Vector
 
-TRIAL_STEPS = 3_000
+TRIAL_STEPS = 2_000
 """Steps of the fullest openings on which values are compared."""
 
 WORTH = 3.0

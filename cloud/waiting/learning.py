@@ -28,7 +28,7 @@ from cloud.waiting.site import (
     Vector,
 )
 
-PROFILE_STEPS = 9_000
+PROFILE_STEPS = 5_000
 FULL = 0.9
 """Share of the openings that a full one has more cars inside than."""
 
