@@ -18,8 +18,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.waiting import kernel
-
 Vector = NDArray[np.float64]
 
 OVER_CAPACITY = 0.05
@@ -52,11 +50,6 @@ Weights = tuple[Vector, Vector]
 def conservation(room: Room, entered: int, left: int) -> Weights:
     """After a step in which so many cars entered and left, as counted."""
     return _conservation(room, min(entered, MOST), min(left, MOST))
-
-
-def unseen_conservation(room: Room, entered: int, expected: float) -> Weights:
-    """The same where nobody counts who leaves: Poisson departures, `expected` in the mean."""
-    return _unseen(room, min(entered, MOST), float(f"{min(expected, MOST):.1g}"))
 
 
 def departures(size: int, left: int, entered: int, service: float) -> Vector:
@@ -104,14 +97,3 @@ def _left_free(room: Room, before: int, left: int) -> Vector:
 def _binomial(size: int, chance: float) -> Vector:
     ways = [math.comb(size, k) * chance**k * (1.0 - chance) ** (size - k) for k in range(size + 1)]
     return np.array(ways)
-
-
-@lru_cache(maxsize=1024)
-def _unseen(room: Room, entered: int, expected: float) -> Weights:
-    idle = np.zeros((room.max_bays + 1, room.max_bays + 1))
-    waiting = np.zeros_like(idle)
-    for left, chance in enumerate(kernel.poisson(expected)):
-        tables = _conservation(room, entered, min(left, MOST))
-        idle += chance * tables[0]
-        waiting += chance * tables[1]
-    return idle, waiting

@@ -26,7 +26,6 @@ from cloud.waiting.bays import (
     Weights,
     conservation,
     departures,
-    unseen_conservation,
 )
 from cloud.waiting.site import DETECTORS, NOT_COVERED, Detector, OpeningCounts, SiteModel
 from protocols.time import US_PER_S, TimeUs
@@ -454,17 +453,19 @@ def _agreed(
     *,
     is_open: bool,
 ) -> tuple[Vector, Vector, float]:
-    """Grid and bays made to agree, and the evidence; without an entry `_fill` has done it."""
+    """Grid and bays made to agree, and the evidence; without an entry `_fill` has done it.
+
+    Where nobody counts who leaves, it is not known which free bays are of this step: they are
+    weighed as if free all the while, or a site that looks full would be believed to have grown.
+    """
     _, entered, left = counts
     if entered is None:
         total = float(grid.sum())
         return grid / max(total, IMPOSSIBLE), state.bays, total
     pressure = round(model.step_s / model.refill_s, 2) if is_open else 0.0
     room = Room(model.max_bays, pressure, model.blocked)
-    if left is not None:
-        return _conserve(grid, state.bays, conservation(room, entered, left))
-    expected = state.mean_bays * state.service_rate * model.step_s
-    return _conserve(grid, state.bays, unseen_conservation(room, entered, expected))
+    weights = conservation(room, 0, 0) if left is None else conservation(room, entered, left)
+    return _conserve(grid, state.bays, weights)
 
 
 def _conserve(grid: Vector, bays: Vector, weights: Weights) -> tuple[Vector, Vector, float]:

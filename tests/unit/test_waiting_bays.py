@@ -11,7 +11,6 @@ from cloud.waiting.bays import (
     Room,
     conservation,
     departures,
-    unseen_conservation,
 )
 
 CARS = st.integers(0, 40)
@@ -28,16 +27,6 @@ def test_free_bays_are_never_likelier_beside_a_queue(room: Room, entered: int, l
     assert (idle <= 1.0 + 1e-12).all()
     least = LEAST_CHANCE * OVER_CAPACITY**room.max_bays
     assert (waiting >= least - 1e-15).all()
-
-
-@given(ROOMS, CARS, st.floats(0, 60))
-def test_who_does_not_see_the_exit_mixes_what_may_have_left(
-    room: Room, entered: int, expected: float
-) -> None:
-    idle, waiting = unseen_conservation(room, entered, expected)
-    assert np.isfinite(idle).all()
-    assert (waiting <= idle + 1e-12).all()
-    assert (idle <= 1.0 + 1e-9).all()
 
 
 def test_before_the_gate_is_open_cars_wait_beside_free_bays() -> None:
