@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to this file."
 )
 @click.option(
-    "--lang", type=click.Choice(["fr", "en"]), default="fr", show_default=True, help="Of the page."
+    "--lang",
+    type=click.Choice(["fr", "en", "de"]),
+    default="fr",
+    show_default=True,
+    help="Of the page.",
 )
 @as_json
 def report(

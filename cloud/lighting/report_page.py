@@ -17,7 +17,7 @@ _PAGES = Environment(
 
 
 def page(report: Mapping[str, object], language: str = "fr") -> str:
-    """The page of what `GET /lighting/report` gave; `language` is fr or en."""
+    """The page of what `GET /lighting/report` gave; `language` is fr, en or de."""
     texts = TEXTS[language]
     return _PAGES.get_template("report.html").render(
         report=report,
@@ -30,20 +30,20 @@ def page(report: Mapping[str, object], language: str = "fr") -> str:
 
 
 def _number(value: float | None, digits: int = 1, *, language: str) -> str:
-    """With a decimal comma and thin spaces in French; a dash for what is not known."""
+    """With a decimal comma and thin spaces but in English; a dash for what is not known."""
     if value is None:
         return "–"
     text = f"{value:,.{digits}f}".replace("-", "\u2212")
-    if language == "fr":
+    if language != "en":
         text = text.replace(",", "\u202f").replace(".", ",")
     return text
 
 
 def _day(date_: str, *, language: str) -> str:
-    """As people write it: 1er mars 2026, 1 March 2026."""
+    """As people write it: 1er mars 2026, 1 March 2026, 1. März 2026."""
     day = date.fromisoformat(str(date_))
-    first = "1er" if language == "fr" and day.day == 1 else f"{day.day}"
-    return f"{first} {MONTHS[language][day.month - 1]} {day.year}"
+    number = f"{day.day}" + {"fr": "er" if day.day == 1 else "", "de": "."}.get(language, "")
+    return f"{number} {MONTHS[language][day.month - 1]} {day.year}"
 
 
 def _name(texts: Mapping[str, str], saving: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LANGUAGES = ("fr", "en")
+LANGUAGES = ("fr", "en", "de")
 
 MONTHS: Mapping[str, tuple[str, ...]] = {
     "fr": (
@@ -14,6 +14,10 @@ MONTHS: Mapping[str, tuple[str, ...]] = {
     "en": (
         *("January", "February", "March", "April", "May", "June", "July", "August"),
         *("September", "October", "November", "December"),
+    ),
+    "de": (
+        *("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August"),
+        *("September", "Oktober", "November", "Dezember"),
     ),
 }
 
@@ -139,5 +143,66 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "B1": "LED, full output from dusk to dawn",
         "B3": "LED, fixed profile of the six weeks before the month",
         "bound_name": "LED, class of the counted traffic",
+    },
+    "de": {
+        "head": "Straßenbeleuchtung: Bilanz vom {first} bis {last}",
+        "title": "Straßenbeleuchtung: was gespart wurde, und wogegen",
+        "intro": "Nächte vom {first} bis {last}. Energie am Zähler gemessen, Bereitschaft am Tag "
+        "eingeschlossen. Intervalle zu 90 %: Fehler der Zähler {meter} %, der erklärten Leistungen "
+        "{declared} % (angenommen), und die Streuung von Nacht zu Nacht.",
+        "all": "Insgesamt",
+        "baseline": "Bezug",
+        "groups": "Gruppen",
+        "before": "Bezug, kWh",
+        "measured": "Gemessen, kWh",
+        "saved": "Gespart, kWh",
+        "saving": "Ersparnis",
+        "interval": "Intervall zu 90 %",
+        "to": "bis",
+        "bound": "„bound“: die Klasse, die der gezählte Verkehr verlangte. Keine Steuerung spart "
+        "mehr und hält die Klasse ein.",
+        "extent": "Leuchten: {lamps}. Gemessene Nächte: {nights} (ausgelassen, zu weniger als 90 % "
+        "gemessen: {left_out}), {dark} h Dunkelheit. Energie: {kwh} kWh ({meter}), davon "
+        "Bereitschaft am Tag {standby} kWh.",
+        "feeder": "Zähler des Schaltschranks",
+        "lamps": "Zähler der Leuchten",
+        "curve_declared": "Leistung einer Leuchte: {full} W, erklärt.",
+        "curve_lamps": "Leistung einer Leuchte: {full} W bei vollem Licht, an den Leuchten gelernt "
+        "(± {half} W zu 90 %).",
+        "curve_feeder": "Leistung einer Leuchte: {full} W bei vollem Licht, am Abgang gelernt "
+        "(± {half} W zu 90 %).",
+        "dead": "Ausgefallene Leuchten: {dead} h, aus jedem Bezug herausgenommen.",
+        "shares": "Woher die Ersparnis kommt",
+        "step": "Schritt",
+        "share": "Anteil am Verbliebenen",
+        "led": "LED statt der alten Anlage (B1 gegen B0)",
+        "control": "Steuerung (gemessen gegen B1), das heißt:",
+        "output": "konstanter Lichtstrom, Überbeleuchtung, Reserve des Entwurfs",
+        "extinction": "aus auf Beschluss der Gemeinde",
+        "class": "Klasse nach dem Verkehr",
+        "multiply": "Anteile werden multipliziert, nie addiert.",
+        "light": "Gegebenes Licht",
+        "normal": "normale Klasse",
+        "one": "eine Klasse tiefer",
+        "two": "zwei Klassen tiefer",
+        "below": "unter der tiefsten Klasse",
+        "extinguished": "aus auf Beschluss",
+        "off": "aus ohne Beschluss",
+        "under": "Unter der Klasse, die die Zählung verlangte: {minutes}, von {judged} h beurteilt "
+        "({unknown} h ohne Zählung).",
+        "depth_one": "{minutes} min um eine Klasse",
+        "depth_more": "{minutes} min um {depth} Klassen",
+        "never": "0 min",
+        "lm_per_m2": "Installierter Lichtstrom {value} lm/m²",
+        "cct_k": "Farbtemperatur {value} K",
+        "ulr_pct": "Licht über dem Horizont {value} %",
+        "kept": "{what} (Grenze {limit}, französischer Erlass vom 27. Dezember 2018).",
+        "broken": "{what}: die Grenze von {limit} ist nicht eingehalten (französischer Erlass vom "
+        "27. Dezember 2018, für Anlagen ab 2020).",
+        "indicators": "AECI {aeci} kWh/(m²·a), alte Anlage {before}; PDI {pdi} W/(lx·m²) "
+        "(EN 13201-5).",
+        "B1": "LED, volles Licht von der Dämmerung bis zum Morgen",
+        "B3": "LED, festes Profil der sechs Wochen vor dem Monat",
+        "bound_name": "LED, Klasse des gezählten Verkehrs",
     },
 }

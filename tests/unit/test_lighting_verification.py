@@ -13,7 +13,7 @@ from cloud.lighting.given import LightGiven, class_given, light_given, together
 from cloud.lighting.model import Group
 from cloud.lighting.power import declared
 from cloud.lighting.report_page import page
-from cloud.lighting.report_texts import LANGUAGES, TEXTS
+from cloud.lighting.report_texts import LANGUAGES, MONTHS, TEXTS
 from cloud.lighting.slots import SLOT_US
 from cloud.lighting.verification import (
     DECLARED_SHARE,
@@ -312,5 +312,6 @@ def test_the_page_is_in_english_too_and_says_what_is_above_the_limit() -> None:
 
 
 def test_every_language_has_the_same_words() -> None:
-    assert set(TEXTS) == set(LANGUAGES)
+    assert set(TEXTS) == set(MONTHS) == set(LANGUAGES)
+    assert "Nächte vom 9. November 2026 bis 1. Dezember 2026." in page(report(), "de")
     assert len({frozenset(texts) for texts in TEXTS.values()}) == 1
