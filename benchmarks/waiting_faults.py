@@ -146,7 +146,7 @@ def judge(design: Design, seed: int, tested: int, say: Callable[[str], None]) ->
     say("learning")
     ours = _learned(design, seed)
     clean = {
-        situation: _asked(_Met(ours), _tested(design, seed, tested, situation), seed)
+        situation: _asked(Met(ours), _tested(design, seed, tested, situation), seed)
         for situation in (Situation.A, Situation.B)
     }
     found = {}
@@ -156,8 +156,8 @@ def judge(design: Design, seed: int, tested: int, say: Callable[[str], None]) ->
         cases = _tested(now, seed, tested, Situation.A)
         usual = clean[fault.clean]
         if fault.moved:
-            usual = _asked(_Met(_learned(now, seed)), cases, seed)
-        found[fault.name] = _told(fault, _asked(_Met(ours, fault), cases, seed), usual)
+            usual = _asked(Met(_learned(now, seed)), cases, seed)
+        found[fault.name] = _told(fault, _asked(Met(ours, fault), cases, seed), usual)
     return found
 
 
@@ -173,31 +173,31 @@ def _tested(design: Design, seed: int, tested: int, situation: Situation) -> lis
     return [labelled(design, one, seed, situation) for one in every]
 
 
-class _Met:
+class Met:
     """The model of situation A, asked while and after a fault hides counts, then told the opening
     as the service tells it: without retraining, but from day to day."""
 
     def __init__(self, ours: Eclor, fault: Fault | None = None) -> None:
-        self._ours, self._fault = ours.of_now(), fault
+        self.ours, self._fault = ours.of_now(), fault
 
     def answer(self, one: Labelled) -> Answer:
         """What it says of an opening; the next one finds it wiser."""
         whole, fault = one.case, self._fault
         if fault is None or fault.mask is None:
-            found, known = self._ours.answer(whole), whole
+            found, known = self.ours.answer(whole), whole
         else:
             masked = replace(whole, counts=fault.mask(whole.counts))
             found = self._while_hidden(whole, masked, fault)
             known = masked if fault.lasting else whole
-        self._ours.finished(known)
+        self.ours.finished(known)
         return found
 
     def _while_hidden(self, whole: Case, masked: Case, fault: Fault) -> Answer:
-        hidden = self._ours.answer(masked)
+        hidden = self.ours.answer(masked)
         if fault.lasting:
             return hidden
         late = np.isin(whole.steps_known, np.arange(fault.during.start + 1, fault.during.stop + 1))
-        later = self._ours.answer(whole)
+        later = self.ours.answer(whole)
         return Answer(
             np.where(late, hidden.point_s, later.point_s),
             np.where(late[:, None], hidden.quantiles_s, later.quantiles_s),
@@ -211,7 +211,7 @@ class _Asked:
     invalid: int
 
 
-def _asked(asked: _Met, cases: Sequence[Labelled], seed: int) -> _Asked:
+def _asked(asked: Met, cases: Sequence[Labelled], seed: int) -> _Asked:
     given = [asked.answer(one) for one in cases]
     answer = Answer(
         np.concatenate([one.point_s for one in given]),
@@ -221,10 +221,10 @@ def _asked(asked: _Met, cases: Sequence[Labelled], seed: int) -> _Asked:
     day = np.concatenate([np.full(one.wait_s.size, one.day) for one in cases])
     step = np.concatenate([one.case.steps_known for one in cases])
     found = invalid(answer)
-    return _Asked(scored(_valid(answer), wait_s, day, seed=seed), step, found)
+    return _Asked(scored(valid(answer), wait_s, day, seed=seed), step, found)
 
 
-def _valid(answer: Answer) -> Answer:
+def valid(answer: Answer) -> Answer:
     """With 0 for what is negative or no number: counted, and wrong."""
     point_s, quantiles_s = (
         np.where(np.isfinite(one) & (one >= 0), one, 0.0)

@@ -9,11 +9,14 @@ from benchmarks import waiting_faults
 from benchmarks.evaluations.waiting_faults import figures, measure
 from benchmarks.harness import MeasurementError
 from benchmarks.waiting_faults import FAULTS, Told, judge
+from benchmarks.waiting_methods.case import Answer
+from benchmarks.waiting_methods.ours import Eclor
+from benchmarks.waiting_scores.score import invalid
 from benchmarks.waiting_truth.cases import play
 from benchmarks.waiting_truth.design import SMALL
 from cloud.waiting import evidence, learning
 from cloud.waiting.model import Situation
-from cloud.waiting.site import NOT_COVERED, Detector
+from cloud.waiting.site import NOT_COVERED, Declared, Detector
 
 SHORT = replace(SMALL, openings=24)
 BY_NAME = {one.name: one for one in FAULTS}
@@ -63,3 +66,23 @@ def test_the_worst_is_the_worst_of_all() -> None:
 def test_openings_that_are_learned_from_are_not_asked() -> None:
     with pytest.raises(MeasurementError, match="--openings 200"):
         measure(openings=200)
+
+
+def test_a_fault_is_met_by_what_was_learned_and_grows_wiser_alone() -> None:
+    """Without a new lesson, from opening to opening; the next fault begins where this one did."""
+    fit, test = play(SHORT, 5).cases(Situation.A)
+    ours = Eclor(Situation.A, Declared(SHORT.bays, SHORT.service.overall_s))
+    ours.fit(fit[:4])
+    learned = ours.model
+    met = waiting_faults.Met(ours)
+    first = met.answer(test[0])
+    assert met.ours.model.residues.openings.sum() > learned.residues.openings.sum()
+    assert ours.model is learned
+    again = waiting_faults.Met(ours).answer(test[0])
+    np.testing.assert_array_equal(first.quantiles_s, again.quantiles_s)
+
+
+def test_what_is_no_wait_is_counted_and_wrong() -> None:
+    bad = Answer(np.array([1.0, np.nan, 2.0]), np.array([[0.0, 1.0], [1.0, 2.0], [-1.0, 3.0]]))
+    assert invalid(bad) == 2
+    assert invalid(waiting_faults.valid(bad)) == 0
