@@ -9,24 +9,25 @@ from benchmarks import waiting_faults
 from benchmarks.evaluations.waiting_faults import figures, measure
 from benchmarks.harness import MeasurementError
 from benchmarks.waiting_faults import FAULTS, Told, judge
+from benchmarks.waiting_methods import ours
 from benchmarks.waiting_methods.case import Answer
-from benchmarks.waiting_methods.ours import Eclor
 from benchmarks.waiting_scores.score import invalid
 from benchmarks.waiting_truth.cases import play
 from benchmarks.waiting_truth.design import SMALL
-from cloud.waiting import evidence, learning
 from cloud.waiting.model import Situation
-from cloud.waiting.site import NOT_COVERED, Declared, Detector
+from cloud.waiting.site import KINDS, NOT_COVERED, SLOTS, Declared, Detector, Profile, SiteModel
 
 SHORT = replace(SMALL, openings=24)
 BY_NAME = {one.name: one for one in FAULTS}
 
 
+LEARNED = SiteModel(SHORT.bays, 462.0, Profile(np.full((KINDS, SLOTS), 0.004)), max_bays=4)
+
+
 @pytest.fixture(autouse=True)
-def learns_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From a few openings: what is learned is tested elsewhere."""
-    monkeypatch.setattr(learning, "PROFILE_STEPS", 600)
-    monkeypatch.setattr(evidence, "TRIAL_STEPS", 600)
+def knows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is learned is tested elsewhere."""
+    monkeypatch.setattr(ours, "learn", lambda *_: LEARNED)
 
 
 def test_a_lost_link_is_forgotten_once_its_counts_have_come(
@@ -71,14 +72,13 @@ def test_openings_that_are_learned_from_are_not_asked() -> None:
 def test_a_fault_is_met_by_what_was_learned_and_grows_wiser_alone() -> None:
     """Without a new lesson, from opening to opening; the next fault begins where this one did."""
     fit, test = play(SHORT, 5).cases(Situation.A)
-    ours = Eclor(Situation.A, Declared(SHORT.bays, SHORT.service.overall_s))
-    ours.fit(fit[:4])
-    learned = ours.model
-    met = waiting_faults.Met(ours)
+    taught = ours.Eclor(Situation.A, Declared(SHORT.bays, SHORT.service.overall_s))
+    taught.fit(fit)
+    met = waiting_faults.Met(taught)
     first = met.answer(test[0])
-    assert met.ours.model.residues.openings.sum() > learned.residues.openings.sum()
-    assert ours.model is learned
-    again = waiting_faults.Met(ours).answer(test[0])
+    assert met.ours.model.residues.openings.sum() > LEARNED.residues.openings.sum()
+    assert taught.model is LEARNED
+    again = waiting_faults.Met(taught).answer(test[0])
     np.testing.assert_array_equal(first.quantiles_s, again.quantiles_s)
 
 
