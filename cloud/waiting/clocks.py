@@ -83,6 +83,8 @@ def probability(heard: Vector) -> Vector:
 
 def steps_late(heard: Vector, step_s: float) -> int | None:
     """Whole steps by which counts come too late; None where that cannot be told."""
+    if float(heard[_ACCEPTED].max()) >= 0.0:
+        return 0
     law = probability(heard)
     if float(law[_ACCEPTED].sum()) >= 1.0 - SURE:
         return 0
