@@ -36,7 +36,7 @@ USUAL = 0.05
 
 LIMITS = (0.001, 0.45)
 LEAST_CARS = 5.0
-WARY = 0.015
+WARY = 0.01
 """Misses, and doubles, that are added to what was learned; half of m + d where these are fewer."""
 
 MOST = 0.4

@@ -121,7 +121,7 @@ class SiteModel:
     bays_spread: float = 0.5
     """Standard deviation of the bays in use about their usual number."""
 
-    service_weight: float = 80.0
+    service_weight: float = 50.0
     """Departures that the mean service time is worth at the start of an opening."""
 
     cv2: float = 0.55
