@@ -17,7 +17,7 @@ from edge.bus.answers import Answer
 from edge.bus.deadlines import Deadlines
 from edge.bus.driver import Driver
 from edge.bus.health import BusHealth
-from edge.bus.turns import MAX_WAITING, Turn, Turns
+from edge.bus.turns import COMMAND, MAX_WAITING, Turn, Turns
 from edge.bus.units import PROBE_SHARE, Budget, ReplyTimes, UnitWatch, patience_s
 from edge.config_buses import MAX_IN_FLIGHT, BusSettings
 from edge.errors import (
@@ -111,7 +111,7 @@ class Requests:
                 raise CommandExpired(unit)
             self._note_late(place, now_s)
             await self._open_link()
-            exchange = self._begun(unit, request, turn, self._reserved_s(unit, now_s))
+            exchange = self._begun(unit, request, turn, self._reserved_s(unit, place, now_s))
         except BaseException:
             turn.end()
             raise
@@ -148,13 +148,14 @@ class Requests:
             self._overdue.set(exchange, now_s + hold_s)
         return exchange
 
-    def _reserved_s(self, unit: int, now_s: float) -> float:
+    def _reserved_s(self, unit: int, place: Place, now_s: float) -> float:
         """What the budget for tests gives to a lost unit; UnitResting if it is not worth it now."""
         watch = self._units[unit]
         if not watch.lost:
             return 0.0
         cost_s = self._hold_s(watch)
-        if not (watch.worth_asking(now_s) and self._probes.take(cost_s, now_s)):
+        worth = watch.worth_asking(now_s, commanded=place.rank == COMMAND)
+        if not (worth and self._probes.take(cost_s, now_s)):
             self._health.requests_skipped += 1
             raise UnitResting(unit)
         self._health.probes += 1

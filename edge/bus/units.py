@@ -5,6 +5,7 @@ longer than the unit's own replies give reason for; a unit that stays silent res
 time; and all tests of resting units together have a budget, whatever their number.
 """
 
+import math
 import random
 
 from edge.backoff import Backoff
@@ -18,6 +19,7 @@ _FORGET = 0.98
 _FLOOR_S = 0.05
 _UNKNOWN_S = 0.25
 _HICCUP_S = 0.3
+_COMMAND_REST_S = 60.0
 
 
 class ReplyTimes:
@@ -55,7 +57,8 @@ class UnitWatch:
     """Whether a unit is worth a request now.
 
     After two time-outs in a row, or one if it has never answered, the unit rests, 5 s first, then
-    twice as long each time up to 5 min. An answer, even a refusal, clears it.
+    twice as long each time up to 5 min; from a command no longer than a minute, because light that
+    is ordered must not wait for a poll's patience. An answer, even a refusal, clears it.
     """
 
     def __init__(self, rng: random.Random | None = None) -> None:
@@ -64,6 +67,7 @@ class UnitWatch:
         self._failures = 0
         self._answered = False
         self._rests_until_s = 0.0
+        self._silent_s = -math.inf
 
     @property
     def lost(self) -> bool:
@@ -74,13 +78,17 @@ class UnitWatch:
         """Silent lately, but not lost: it may only have become slower, so give it all its time."""
         return self._failures > 0 and not self.lost
 
-    def worth_asking(self, monotonic_s: float) -> bool:
-        return not self.lost or monotonic_s >= self._rests_until_s
+    def worth_asking(self, monotonic_s: float, *, commanded: bool = False) -> bool:
+        until_s = self._rests_until_s
+        if commanded:
+            until_s = min(until_s, self._silent_s + _COMMAND_REST_S)
+        return not self.lost or monotonic_s >= until_s
 
     def silent(self, monotonic_s: float) -> bool:
         """Note a time-out; True if the unit counts as lost from now on."""
         was_lost = self.lost
         self._failures += 1
+        self._silent_s = monotonic_s
         if self.lost:
             self._rests_until_s = monotonic_s + self._backoff.next_s()
         return self.lost and not was_lost

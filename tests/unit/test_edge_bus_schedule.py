@@ -88,6 +88,20 @@ def test_a_silent_unit_rests_longer_each_time_and_returns_at_once() -> None:
     assert not watch.lost
 
 
+def test_a_command_waits_no_longer_than_a_minute_for_a_unit_that_rests() -> None:
+    watch = UnitWatch(random.Random(1))
+    now_s = 0.0
+    for _ in range(12):
+        while not watch.worth_asking(now_s):
+            now_s += 1.0
+        watch.silent(now_s)
+    assert not watch.worth_asking(now_s + 100.0)
+    assert not watch.worth_asking(now_s + 59.0, commanded=True)
+    assert watch.worth_asking(now_s + 60.0, commanded=True)
+    watch.silent(now_s + 60.0)
+    assert not watch.worth_asking(now_s + 61.0, commanded=True)
+
+
 def test_units_are_asked_again_when_the_link_returns() -> None:
     watch = UnitWatch()
     assert watch.silent(0.0)  # it has never answered: once is enough
