@@ -95,12 +95,12 @@ class State:
     @property
     def queue(self) -> Vector:
         """P(cars waiting = 0, 1, ...)."""
-        return np.asarray(self.grid.sum(axis=(0, 2)))
+        return np.asarray(_any_level(self.grid).sum(axis=1))
 
     @property
     def busy(self) -> Vector:
         """P(bays busy = 0, 1, ...)."""
-        return np.asarray(self.grid.sum(axis=(0, 1)))
+        return np.asarray(_any_level(self.grid).sum(axis=0))
 
     @property
     def mean_bays(self) -> float:
@@ -110,7 +110,7 @@ class State:
     @property
     def free(self) -> float:
         """P(nobody waits and a bay is free)."""
-        return float(self.grid[:, 0].sum(axis=0) @ _above(self.bays))
+        return float(_any_level(self.grid[:, 0]) @ _above(self.bays))
 
     def to_bytes(self) -> bytes:
         """A checkpoint; `from_bytes` of the same model gives the state back exactly."""
@@ -149,6 +149,11 @@ class State:
 
 
 _HEAD = 10
+
+
+def _any_level(grid: Vector) -> Vector:
+    """Summed over the levels; as it is where there is but one, as at every site with a tail."""
+    return grid[0] if grid.shape[0] == 1 else np.asarray(grid.sum(axis=0))
 
 
 def start(
@@ -228,7 +233,7 @@ def step(
     expected = model.profile.rate(kind, second) * dt_s
     service = state.service_rate * dt_s
     laws = _laws(model, counts, expected * state.level_mean)
-    before = _split(state) if laws[0] is None else state.grid.sum(axis=0, keepdims=True)
+    before = _split(state) if laws[0] is None else _any_level(state.grid)[None]
     live = before[:, : _longest(before) + 1]
     if laws[0] is None:
         coming = model.profile.demand(kind, second) * dt_s
@@ -316,7 +321,7 @@ def _covered(row: NDArray[np.int64] | None, index: int) -> int | None:
 
 def _longest(grid: Vector) -> int:
     """The longest queue that is worth following: what lies above is NEGLIGIBLE."""
-    return int(np.flatnonzero(grid.sum(axis=(0, 2)) > NEGLIGIBLE)[-1])
+    return int(np.flatnonzero(_any_level(grid).sum(axis=1) > NEGLIGIBLE)[-1])
 
 
 def _arrive(grid: Vector, came: tuple[int, Vector]) -> Vector:
@@ -471,8 +476,8 @@ def _agreed(
 def _conserve(grid: Vector, bays: Vector, weights: Weights) -> tuple[Vector, Vector, float]:
     """Grid and bays made to agree; also the mass left over, which is the evidence of the counts."""
     idle, waiting = weights
-    empty = grid[:, 0].sum(axis=0) @ idle
-    queued = grid[:, 1:].sum(axis=(0, 1)) @ waiting
+    empty = _any_level(grid[:, 0]) @ idle
+    queued = _any_level(grid[:, 1:]).sum(axis=0) @ waiting
     belief = bays * (empty + queued)
     out = np.empty_like(grid)
     out[:, 0] = grid[:, 0] * (idle @ bays)

@@ -124,7 +124,7 @@ class SiteModel:
     service_weight: float = 50.0
     """Departures that the mean service time is worth at the start of an opening."""
 
-    cv2: float = 0.55
+    cv2: float = 0.5
     """Squared coefficient of variation of the time between two departures of a full site."""
 
     refill_s: float = 27.0
