@@ -44,6 +44,16 @@ def test_the_fallback_chain_lights_the_night(tmp_path: Path, old_days: int, sour
     assert (found.late, found.below) == (0, 0)
 
 
+def test_a_line_that_is_lost_again_after_some_minutes_delays_no_level_beyond_a_slot(
+    tmp_path: Path,
+) -> None:
+    """Its unit must not rest through the minutes between (seed 3 of the evaluation)."""
+    found = gone_through(
+        Scene(GatewayId("cab-2"), date(2026, 4, 18), seed=11, old_days=11), tmp_path
+    )
+    assert (found.late, found.below) == (0, 0)
+
+
 def test_lamps_that_do_not_obey_are_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
