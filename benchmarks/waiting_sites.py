@@ -20,7 +20,7 @@ from cloud.waiting.site import Declared
 
 SITUATIONS = (Situation.A, Situation.B, Situation.C)
 WRONG_BAYS, WRONG_SERVICE = 1, 1.25
-"""What is declared of a site is wrong by this: the rest has to be learned."""
+"""What is declared of bays and service is wrong by this; that flows share a line is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,11 @@ def _judged(
     wait_s = np.concatenate([one.wait_s for one in test])
     errors = {one.name: _mae_s(one, fit, test, wait_s) for one in baselines(situation)}
     best = min(errors, key=lambda name: errors[name])
-    declared = Declared(design.bays + WRONG_BAYS, design.service.overall_s * WRONG_SERVICE)
+    declared = Declared(
+        design.bays + WRONG_BAYS,
+        design.service.overall_s * WRONG_SERVICE,
+        flows=max(1, len(design.flows)),
+    )
     ours = Eclor(situation, declared)
     ours.fit(fit)
     begun_s = time.process_time()

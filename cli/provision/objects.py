@@ -317,6 +317,7 @@ def facility() -> None:
     help="Samples of the seconds a visitor was served: card reader, weighbridge.",
 )
 @click.option("--tail-reach", type=int, help="Cars before the gate when the queue reaches --tail.")
+@click.option("--flows", type=int, help="Kinds of cars that share the line, each with own bays.")
 @_REPLACE
 @click.pass_obj
 def add_facility(

@@ -280,6 +280,7 @@ class Facility:
     the queue, the entry and the exit. `service` names a point with one sample a visit, the seconds
     it was served (card reader, weighbridge). `tail_reach` is how many cars stand between the gate
     and the tail's detector when the queue reaches it: of a longer one no more can be seen.
+    `flows`: kinds of cars that share the line while each has bays of its own (green waste, rubble).
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _FORM
@@ -297,6 +298,7 @@ class Facility:
     exit: DeviceRef | None = None
     service: PointRef | None = None
     tail_reach: Annotated[Whole, Field(ge=1, le=1_000, examples=[14])] | None = None
+    flows: Annotated[Whole, Field(ge=1, le=10, examples=[2])] = 1
 
     @property
     def label(self) -> str:

@@ -56,7 +56,7 @@ order by t.slug, l.slug;
 -- name: facilities
 select t.slug, s.slug, f.slug, f.name, f.bays, f.mean_service_s, f.opening, f.holidays,
        ag.name || '/' || a.name, eg.name || '/' || e.name, xg.name || '/' || x.name,
-       vg.name || '/' || v.name || '/' || f.service_point, f.tail_reach
+       vg.name || '/' || v.name || '/' || f.service_point, f.tail_reach, f.flows
 from facility f
      join site s using (site_id) join territory t using (territory_id)
      left join device a on a.device_id = f.tail_device_id
@@ -151,14 +151,14 @@ with named as (
 )
 insert into facility (site_id, slug, name, bays, mean_service_s, opening, holidays,
                       tail_device_id, entry_device_id, exit_device_id, service_device_id,
-                      service_point, tail_reach)
+                      service_point, tail_reach, flows)
 select s.site_id, %(id)s, %(name)s, %(bays)s, %(mean_service_s)s, %(opening)s, %(holidays)s,
        (select device_id from named where label = %(tail)s),
        (select device_id from named where label = %(entry)s),
        (select device_id from named where label = %(exit)s),
        (select device_id from named
         where label = substring(%(service)s::text from '^[^/]+/[^/]+')),
-       split_part(%(service)s::text, '/', 3), %(tail_reach)s
+       split_part(%(service)s::text, '/', 3), %(tail_reach)s, %(flows)s
 from site s join territory t using (territory_id)
 where t.slug = %(territory)s and s.slug = %(site)s
 on conflict (site_id, slug) do update set
@@ -167,7 +167,7 @@ on conflict (site_id, slug) do update set
     tail_device_id = excluded.tail_device_id,
     entry_device_id = excluded.entry_device_id, exit_device_id = excluded.exit_device_id,
     service_device_id = excluded.service_device_id, service_point = excluded.service_point,
-    tail_reach = excluded.tail_reach;
+    tail_reach = excluded.tail_reach, flows = excluded.flows;
 
 -- name: delete_territories
 delete from territory where slug = %(id)s;

@@ -246,6 +246,7 @@ def _facility(
     leaving: str | None,
     service: str | None,
     tail_reach: int | None,
+    flows: int,
 ) -> Facility:
     hours = {day: tuple((begin, end) for begin, end in pairs) for day, pairs in opening.items()}
     return Facility(
@@ -262,4 +263,5 @@ def _facility(
         leaving,
         service,
         tail_reach,
+        flows,
     )

@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from cloud.waiting import grid
-from cloud.waiting.site import SLOTS, OpeningCounts, SiteModel, Vector
+from cloud.waiting.site import SLOTS, Declared, OpeningCounts, SiteModel, Vector
 
 TRIAL_STEPS = 2_000
 """Steps of the fullest openings on which values are compared."""
 
 WORTH = 3.0
-"""Log-likelihood that the counts have to bring for each step of blocking: most lines have one."""
+"""Log-likelihood that the counts have to bring for each step of blocking from what is declared."""
 
 NEAR = 3
 DIP = 0.4
@@ -41,6 +41,10 @@ REFILLS = (0.008, 0.012, 0.018, 0.027, 0.04, 0.06, 0.09)
 USUAL_REFILL = 4
 BLOCKED = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9)
 """Share of the bays that the head of the queue cannot use, where several flows share a line."""
+
+OTHERS = {1: 0, 2: 4, 3: 5}
+"""Place in BLOCKED of the bays that belong to other flows than the head's, by number of flows: the
+nearest to (flows - 1) / flows. More flows count as three."""
 
 STEADY = 0.1
 """Spread of the bays in a trial: the number that is tried, not one that it may turn into."""
@@ -70,6 +74,14 @@ class Trial:
     refill: int = USUAL_REFILL
     blocked: int = 0
     breaks: tuple[Break, ...] = ()
+    expected: int = 0
+    """Place in BLOCKED that follows from what is declared."""
+
+    @classmethod
+    def declared(cls, said: Declared, most: int) -> Trial:
+        """Where the search begins; `most` bays are possible."""
+        expected = OTHERS[min(max(said.flows, 1), max(OTHERS))]
+        return cls(min(max(said.bays, 1), most), blocked=expected, expected=expected)
 
     def of(self, model: SiteModel) -> SiteModel:
         """The model with these values."""
@@ -85,8 +97,9 @@ class Trial:
 
     @property
     def burden(self) -> float:
-        """Log-likelihood that the counts have to bring for what most sites have not."""
-        return WORTH * (self.blocked + sum(one.less for one in self.breaks))
+        """Log-likelihood that the counts have to bring for what is neither declared nor usual."""
+        unexpected = abs(self.blocked - self.expected)
+        return WORTH * (unexpected + sum(one.less for one in self.breaks))
 
     def _by_slot(self) -> Vector | None:
         if not self.breaks:
@@ -137,14 +150,14 @@ class _Trials:
 def fitted(
     model: SiteModel,
     openings: Sequence[OpeningCounts],
-    declared_bays: int,
+    declared: Declared,
     *,
     most: int,
     dips: Sequence[tuple[int, int]] = (),
 ) -> SiteModel:
     """The model with the bays (1 to `most`), refill time and blocking that the counts of
     `openings` (exits among them) speak for, and with fewer bays in `dips` where they do."""
-    best = Trial(min(max(declared_bays, 1), most))
+    best = Trial.declared(declared, most)
     trials = _Trials(model, openings)
     while True:
         neighbours = best.neighbours(most)

@@ -57,7 +57,7 @@ def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
         clocks=heard.heard,
         profile=Profile(rates, _dispersion(openings, laws, rates)),
     )
-    model = _on_trial(first, openings, declared.bays)
+    model = _on_trial(first, openings, declared)
     counted = [one for one in openings if one.tail is not None]
     return labels.calibrated(_uncensored(model, openings), _some(counted))
 
@@ -69,15 +69,15 @@ def _uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteMode
     return profile.uncensored(model, _some(unseen or entered)) if entered else model
 
 
-def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared_bays: int) -> SiteModel:
+def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
     """With what only trials tell: bays in use and of no use, time to drive up."""
     fullest = evidence.fullest(openings)
     if not any(one.exit is not None for one in fullest):
-        return evidence.Trial(declared_bays).of(model)
+        return evidence.Trial.declared(declared, declared.bays).of(model)
     return evidence.fitted(
         model,
         fullest,
-        declared_bays,
+        declared,
         most=_most_inside(fullest, model),
         dips=evidence.dips_of(_fullness(openings, model)),
     )

@@ -1,7 +1,7 @@
 -- name: facilities
 select f.facility_id, f.slug, f.name, s.slug as site, t.slug as territory, t.time_zone, f.bays,
        f.mean_service_s, f.opening, f.holidays, f.tail_device_id, f.entry_device_id,
-       f.exit_device_id, f.service_device_id, f.service_point, f.tail_reach
+       f.exit_device_id, f.service_device_id, f.service_point, f.tail_reach, f.flows
 from facility f join site s using (site_id) join territory t using (territory_id)
 order by t.slug, s.slug, f.slug;
 

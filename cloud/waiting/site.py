@@ -63,6 +63,9 @@ class Declared:
 
     bays: int
     mean_service_s: float
+    flows: int = 1
+    """Kinds of cars that share the line, each with bays of its own."""
+
     one_clock: bool = False
     """All counts are stamped by one clock: none can be off against another."""
 

@@ -123,7 +123,7 @@ def _facility(row: Row) -> Facility:
         site_slug=row["site"],
         territory=row["territory"],
         zone=ZoneInfo(row["time_zone"]),
-        declared=Declared(row["bays"], row["mean_service_s"]),
+        declared=Declared(row["bays"], row["mean_service_s"], row["flows"]),
         opening=row["opening"],
         holidays=row["holidays"],
         detectors={

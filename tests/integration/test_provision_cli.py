@@ -171,7 +171,7 @@ def test_objects_are_added_listed_shown_changed_and_removed(shell: Shell) -> Non
     )  # fmt: skip
     nord = (
         "facility", "add", "pays-haut/centre/nord", "--name", "Nord", "--bays", "4",
-        "--mean-service", "300", "--entry", "cab-1/entry", "--tail-reach", "12",
+        "--mean-service", "300", "--entry", "cab-1/entry", "--tail-reach", "12", "--flows", "2",
         "--opening", '{"mon": [["09:00", "12:00"]]}',
     )  # fmt: skip
     assert "tail_reach = 12: is of no counter" in shell.run(*nord).stderr
@@ -183,7 +183,9 @@ def test_objects_are_added_listed_shown_changed_and_removed(shell: Shell) -> Non
     assert "lamps" in shell.ok("group", "list", "--territory", "pays-haut")
     assert "nord" in shell.ok("facility", "list")
     shown = shell.ok("facility", "show", "pays-haut/centre/nord", "--json")
-    assert (json.loads(shown)["tail"], json.loads(shown)["tail_reach"]) == ("cab-1/tail", 12)
+    nord_shown = json.loads(shown)
+    assert (nord_shown["tail"], nord_shown["tail_reach"]) == ("cab-1/tail", 12)
+    assert nord_shown["flows"] == 2
     again = shell.run("device", "add", "cab-1/entry", "--kind", "passage", "--title", "Entrée")
     assert again.exit_code == 1
     assert "use --replace" in again.stderr

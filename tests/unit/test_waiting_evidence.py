@@ -41,7 +41,7 @@ def model() -> SiteModel:
 def test_the_bays_are_found_from_either_side(model: SiteModel) -> None:
     busy = fullest(PLAYED)[:3]
     for declared in (2, 5):
-        found = fitted(model, busy, declared, most=8)
+        found = fitted(model, busy, Declared(declared, 672.0), most=8)
         assert found.bays == 3
         assert found.max_bays == 5
         assert found.blocked == 0.0
@@ -67,7 +67,7 @@ def test_no_opening_is_tried_twice_and_no_value_outside(
 
     monkeypatch.setattr(grid, "run", counted)
     busy = [one.until(60) for one in fullest(PLAYED)[:2]]
-    best = fitted(model, busy, 1, most=4)
+    best = fitted(model, busy, Declared(1, 672.0), most=4)
     assert len(set(tried)) == len(tried) > 2
     assert {bays for bays, *_ in tried} <= {1, 2, 3, 4}
     assert best.bays <= 4
@@ -84,7 +84,7 @@ def test_a_hopeless_value_is_given_up(model: SiteModel, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(grid, "run", counted)
     monkeypatch.setattr(evidence, "HOPELESS", -1e9)
-    fitted(model, [one.until(30) for one in fullest(PLAYED)[:3]], 3, most=8)
+    fitted(model, [one.until(30) for one in fullest(PLAYED)[:3]], Declared(3, 672.0), most=8)
     assert len(set(tried)) == len(tried)
 
 
@@ -97,6 +97,16 @@ def test_every_neighbour_is_a_step_away() -> None:
     }
     assert not Trial(1, len(REFILLS), 0).is_possible(9)
     assert not Trial(1, 0, len(BLOCKED)).is_possible(9)
+
+
+def test_bays_of_other_flows_are_of_no_use_to_the_head_of_the_line() -> None:
+    said = [Declared(40, 600.0, flows=flows) for flows in (1, 2, 3, 9)]
+    begun = [Trial.declared(one, 8) for one in said]
+    assert [BLOCKED[one.blocked] for one in begun] == [0.0, 0.55, 0.7, 0.7]
+    assert {one.bays for one in begun} == {8}
+    assert [one.burden for one in begun] == [0.0] * 4
+    off = [replace(begun[1], blocked=begun[1].blocked + by) for by in (-1, 1)]
+    assert [one.burden for one in off] == [evidence.WORTH] * 2
 
 
 def test_a_break_takes_bays_for_its_quarter_hours(model: SiteModel) -> None:
