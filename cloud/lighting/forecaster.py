@@ -11,6 +11,7 @@ from itertools import groupby
 
 from psycopg import AsyncConnection
 
+from cloud.jobs.apart import apart
 from cloud.lighting import forecast, orders, store
 from cloud.lighting.classes import THRESHOLDS
 from cloud.lighting.demand import DecidedBy, LiveRaise
@@ -85,7 +86,7 @@ class Forecaster:
     async def _model(self, territory: str, of: Record, ahead: Ahead, now_us: TimeUs) -> _Model:
         model = self._models.get((territory, ahead))
         if model is None or now_us - model.at_us >= LEARN_EVERY_US:
-            learnt = await asyncio.to_thread(forecast.learn, of, ahead)
+            learnt = await apart(forecast.learn, of, ahead)
             model = self._models[territory, ahead] = _Model(learnt, now_us)
             log.info(
                 "traffic_learned territory=%s ahead=%s price=%.1f", territory, ahead, learnt.price

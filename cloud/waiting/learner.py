@@ -1,18 +1,18 @@
 """What is known of each site: a lesson a night from its last weeks, and each opening once over.
 
-A lesson takes seconds a site; what an opening adds to it is absorbed as soon as its site has
-emptied, so that the afternoon knows what the morning told.
+A lesson takes seconds a site, in a process of its own; what an opening adds to it is absorbed as
+soon as its site has emptied, so that the afternoon knows what the morning told.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from psycopg import AsyncConnection
 
+from cloud.jobs.apart import apart
 from cloud.waiting import memory, store
 from cloud.waiting.absorb import absorb
 from cloud.waiting.calendar import Calendar, calendars
@@ -121,7 +121,7 @@ async def _absorb_new(
     past = await counted(conn, facility, calendar, new) if new else []
     if not past:
         return False
-    model = await asyncio.to_thread(_wiser, SiteModel.from_document(last.document), past)
+    model = await apart(_wiser, SiteModel.from_document(last.document), past)
     kept = {**model.to_document(), LESSON: _lesson_at(last).isoformat()}
     learned = Learned(to_datetime(now_us), last.openings + len(past), kept)
     async with conn.transaction():
@@ -152,7 +152,7 @@ async def _learn_one(
     past = await counted(conn, facility, calendar, ends)
     if last is not None and last.openings < FEW and len(past) <= last.openings:
         return False
-    model, usual = await asyncio.to_thread(_lesson, facility, calendar, past, now_us)
+    model, usual = await apart(_lesson, facility, calendar, past, now_us)
     async with conn.transaction():
         learned = Learned(now, len(past), model.to_document())
         await memory.keep_model(conn, facility.facility_id, learned)
