@@ -38,6 +38,8 @@ START_US = TimeUs(1_748_736_000 * US_PER_S)  # 2025-06-01 00:00 UTC
 _SEED = 20_260_101
 _EPOCH = Epoch(uuid.UUID(int=1))
 
+Session = psycopg.Connection | psycopg.AsyncConnection
+
 
 @contextmanager
 def database(edition: str) -> Iterator[str]:
@@ -170,7 +172,7 @@ class Cpu:
 class Meter:
     """Measures what a piece of work costs on both sides of a connection."""
 
-    def __init__(self, conn: psycopg.Connection) -> None:
+    def __init__(self, conn: Session) -> None:
         self._schedstat = Path("/proc") / str(_process_of(conn)) / "schedstat"
 
     @contextmanager
@@ -187,7 +189,7 @@ class Meter:
         return int(self._schedstat.read_text(encoding="ascii").split()[0])
 
 
-def _process_of(conn: psycopg.Connection) -> int:
+def _process_of(conn: Session) -> int:
     """The backend's process as this side sees it: the server may have process ids of its own.
 
     PostgreSQL puts the client's port into the title of the process.
