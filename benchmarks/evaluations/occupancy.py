@@ -23,10 +23,14 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import MeasurementError, Option
 from benchmarks.packed import open_text
+from benchmarks.waiting_scores import picture as pictures
 from cloud.waiting.occupancy import Occupancy
 
 PACKAGES = ("numpy",)
-OPTIONS = (Option("counts", Path, "Counts file: `time,in,out` (.csv, .xz, .gz)."),)
+OPTIONS = (
+    Option("counts", Path, "Counts file: `time,in,out` (.csv, .xz, .gz)."),
+    Option("picture", Path, "Draw the day with most inside into this file.", default=None),
+)
 COLUMNS = ("time", "in", "out")
 LEAST_A_DAY = 20
 WARM_UP_DAYS = 3
@@ -34,9 +38,11 @@ WARM_UP_DAYS = 3
 
 Vector = NDArray[np.float64]
 Days = list[tuple[Vector, Vector]]
+Found = Mapping[str, list[Vector]]
+"""Persons inside after each interval of each day, by method."""
 
 
-def measure(*, counts: Path) -> Mapping[str, float]:
+def measure(*, counts: Path, picture: Path | None = None) -> Mapping[str, float]:
     """MAE of each method."""
     try:
         slot, entered, left = _read(counts)
@@ -48,31 +54,43 @@ def measure(*, counts: Path) -> Mapping[str, float]:
         raise MeasurementError(f"{counts}: {begins.size} days; at least {WARM_UP_DAYS + 2}")
     days = [(entered[a:b], left[a:b]) for a, b in pairwise(begins)]
     sys.stderr.write(f"{len(days)} days from interval {quiet} of the day\n")
-    return _scores(days)
-
-
-def _scores(days: Days) -> dict[str, float]:
-    methods = {
-        "raw": _raw,
-        "clip": _clip,
-        "reset": _reset,
-        "reset_ratio": _reset_ratio,
-        "eclor": _eclor,
-    }
-    found = {name: method(days) for name, method in methods.items()}
-    errors: dict[str, list[Vector]] = {name: [] for name in methods}
-    scored = 0
-    for number, (entered, left) in enumerate(days):
-        if number < WARM_UP_DAYS or min(entered.sum(), left.sum()) < LEAST_A_DAY:
-            continue
-        scored += 1
-        truth = np.cumsum(entered) - np.cumsum(left) * entered.sum() / left.sum()
-        for name, of_days in found.items():
-            errors[name].append(np.abs(of_days[number] - truth))
-    if not scored:
+    truths, found = _truths(days), _inside(days)
+    if not truths:
         raise MeasurementError(f"no day has {LEAST_A_DAY} in and out")
-    means = {f"mae.{name}": float(np.concatenate(one).mean()) for name, one in errors.items()}
-    return {**means, "days": scored}
+    if picture is not None:
+        _draw(picture, found, truths)
+    return _scores(found, truths)
+
+
+def _inside(days: Days) -> Found:
+    return {name: method(days) for name, method in METHODS.items()}
+
+
+def _truths(days: Days) -> dict[int, Vector]:
+    """Of the days that are scored, in hindsight."""
+    return {
+        number: np.cumsum(entered) - np.cumsum(left) * entered.sum() / left.sum()
+        for number, (entered, left) in enumerate(days)
+        if number >= WARM_UP_DAYS and min(entered.sum(), left.sum()) >= LEAST_A_DAY
+    }
+
+
+def _scores(found: Found, truths: Mapping[int, Vector]) -> dict[str, float]:
+    rows: dict[str, float] = {}
+    for name, of_days in found.items():
+        errors = [np.abs(of_days[number] - truth) for number, truth in truths.items()]
+        rows[f"mae.{name}"] = float(np.concatenate(errors).mean())
+    return {**rows, "days": len(truths)}
+
+
+def _draw(file: Path, found: Found, truths: Mapping[int, Vector]) -> None:
+    number = max(truths, key=lambda day: float(truths[day].max()))
+    truth = truths[number]
+    hour = np.arange(1, truth.size + 1) * 24.0 / truth.size
+    try:
+        pictures.occupancy(file, hour, {name: one[number] for name, one in found.items()}, truth)
+    except OSError as exc:
+        raise MeasurementError(f"--picture {file}: {exc}") from exc
 
 
 def _raw(days: Days) -> list[Vector]:
@@ -119,6 +137,15 @@ def _eclor(days: Days) -> list[Vector]:
         found.append(estimator.inside(entered, left))
         estimator.close(entered, left)
     return found
+
+
+METHODS: Mapping[str, Callable[[Days], list[Vector]]] = {
+    "raw": _raw,
+    "clip": _clip,
+    "reset": _reset,
+    "reset_ratio": _reset_ratio,
+    "eclor": _eclor,
+}
 
 
 def _quietest(slot: NDArray[np.int64], flow: Vector) -> int:

@@ -16,7 +16,8 @@ With --queue-log the same estimators and baselines answer at each arrival of a l
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,7 @@ OPTIONS = (
     Option("split", str, f"Days of the log: {' or '.join(log_judge.SPLITS)}.", "chronological"),
     Option("site", str, "Only this simulated site; by default all.", default=""),
     Option("seed", int, "Of what is simulated and drawn.", default=7),
-    Option(
-        "pictures", Path, "Write a Saturday and the reliability into this folder.", default=None
-    ),
+    Option("pictures", Path, "Draw a day and the reliability into this folder.", default=None),
 )
 
 
@@ -55,20 +54,23 @@ def measure(
 ) -> Mapping[str, float]:
     """Figures of the sites, or of the log."""
     if queue_log is not None:
-        return _of_log(queue_log, open, split, seed)
+        return _of_log(queue_log, open, split, seed, pictures)
     names = [design.name for design in DESIGNS]
     if site and site not in names:
         raise MeasurementError(f"--site {site}: give one of {', '.join(names)}")
     chosen = [design for design in DESIGNS if site in ("", design.name)]
     found = [one for design in chosen for one in judge(design, seed, _say)]
     if pictures is not None:
-        _draw(pictures, found)
+        with _into(pictures):
+            picture.draw(pictures, found)
     return _figures(found)
 
 
-def _draw(folder: Path, found: list[Judged]) -> None:
+@contextmanager
+def _into(folder: Path) -> Iterator[None]:
+    """A folder that cannot be written is a fault of the option."""
     try:
-        picture.draw(folder, found)
+        yield
     except OSError as exc:
         raise MeasurementError(f"--pictures {folder}: {exc}") from exc
 
@@ -112,7 +114,9 @@ def _in_detail(of: Scored) -> dict[str, float]:
     return {name: value for name, value in rows.items() if not np.isnan(value)}
 
 
-def _of_log(file: Path, hours: str, split: str, seed: int) -> dict[str, float]:
+def _of_log(
+    file: Path, hours: str, split: str, seed: int, pictures: Path | None
+) -> dict[str, float]:
     if split not in log_judge.SPLITS:
         raise MeasurementError(f"--split {split}: give {' or '.join(log_judge.SPLITS)}")
     try:
@@ -124,6 +128,10 @@ def _of_log(file: Path, hours: str, split: str, seed: int) -> dict[str, float]:
         raise MeasurementError(f"{file}: {exc}") from exc
     except (HoursError, QueueLogError, OSError) as exc:
         raise MeasurementError(str(exc)) from exc
+    if pictures is not None:
+        with _into(pictures):
+            ours = {name: asked.scores[name] for name in asked.share}
+            picture.draw_log(pictures, asked.test, ours)
     figures: dict[str, float] = {
         "questions": asked.questions,
         "fit_days": asked.fit_days,

@@ -32,9 +32,10 @@ class TooShortError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Scores by estimator (`hol`, `eclor_a`, ...), and what was asked."""
+    """Scores by estimator (`hol`, `eclor_a`, ...; ours are the names in `share`), of `test`."""
 
     scores: Mapping[str, Scored]
+    test: Sequence[Labelled]
     fit_days: int
     test_days: int
     questions: int
@@ -70,6 +71,7 @@ def ask(
         share[ours.name] = ours.share
     return Asked(
         scores=scores,
+        test=test,
         fit_days=len({one.day for one in fit}),
         test_days=len({one.day for one in test}),
         questions=sum(one.wait_s.size for one in test),

@@ -1,24 +1,25 @@
-"""Pictures of an evaluation as SVG by hand: a Saturday against the truth; reliability."""
+"""Pictures of the waiting evaluations: a day against the truth, reliability, occupancy of a day."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.waiting_methods.case import LEVELS
+from benchmarks.svg import ALARM, TOP, Axis, Plot
+from benchmarks.waiting_methods.case import LEVELS, Labelled
+from benchmarks.waiting_scores.score import Scored
 from benchmarks.waiting_scores.score import reliability as shares_of
 from benchmarks.waiting_sites import Judged
 from cloud.waiting.site import Vector
 
-WIDTH, HEIGHT, SQUARE = 760, 380, 480
 SATURDAY = 5
-LEFT, RIGHT, TOP, BOTTOM = 56, 20, 44, 52
 BANDS = ((0.025, 0.975, "#dbe9f4"), (0.1, 0.9, "#a9cce6"), (0.25, 0.75, "#6fa8d2"))
 COLOURS = ("#0b6e4f", "#1f4e9e", "#a85b00", "#7a3f91", "#666")
+MEDIAN, TRUTH, DASH = "#1f4e9e", ALARM, "5 3"
 NOMINAL_TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+MOST_TICKS = 12
 
 
 def draw(folder: Path, found: Sequence[Judged]) -> None:
@@ -32,73 +33,94 @@ def draw(folder: Path, found: Sequence[Judged]) -> None:
     reliability(folder / "waiting-reliability.svg", title, curves)
 
 
+def draw_log(folder: Path, test: Sequence[Labelled], ours: Mapping[str, Scored]) -> None:
+    """Of a queue's log the day on which most was waited in all, and the reliability."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, one in ours.items():
+        days, which = np.unique(one.day, return_inverse=True)
+        worst = int(days[np.bincount(which, weights=one.wait_s).argmax()])
+        title = f"{name}: the day with most waiting, estimate and truth at each arrival"
+        file = folder / f"queue-day-{name.removeprefix('eclor_')}.svg"
+        day(file, title, *_of_day(test, one, worst))
+    curves = {name: shares_of(one) for name, one in ours.items()}
+    reliability(folder / "queue-reliability.svg", "How honest the quantiles are", curves)
+
+
 def _draw_saturday(folder: Path, one: Judged) -> None:
-    cases = [labelled.case for labelled in one.test]
     last = max(row.day for row in one.test if row.case.counts.kind == SATURDAY)
-    chosen = one.ours.day == last
-    hour = np.concatenate([(case.counts.second + case.asked_s) / 3600.0 for case in cases])
-    saturday(
+    day(
         folder / f"waiting-saturday-{one.situation.value.lower()}.svg",
         f"{one.design.name}, situation {one.situation.value}: a Saturday, estimate and truth",
-        hour[chosen],
-        one.ours.answer.quantiles_s[chosen] / 60.0,
-        one.ours.wait_s[chosen] / 60.0,
+        *_of_day(one.test, one.ours, last),
     )
 
 
-def saturday(file: Path, title: str, hour: Vector, quantiles_min: Vector, wait_min: Vector) -> None:
+def _of_day(test: Sequence[Labelled], of: Scored, chosen: int) -> tuple[Vector, Vector, Vector]:
+    """Hours, quantiles and waits in minutes of what was asked on one day."""
+    cases = [labelled.case for labelled in test]
+    hour = np.concatenate([(case.counts.second + case.asked_s) / 3600.0 for case in cases])
+    mine = of.day == chosen
+    return hour[mine], of.answer.quantiles_s[mine] / 60.0, of.wait_s[mine] / 60.0
+
+
+def day(file: Path, title: str, hour: Vector, quantiles_min: Vector, wait_min: Vector) -> None:
     """Bands of 95, 80 and 50 %, the median and the true wait over the hours of a day.
 
-    `hour` (minutes,), ascending, with gaps between openings; `quantiles_min` (minutes, LEVELS).
+    `hour` (questions,), ascending, with gaps between openings; `quantiles_min` (questions, LEVELS).
     """
     top = max(5.0, float(np.ceil(max(wait_min.max(), quantiles_min[:, _at(0.9)].max()) / 5) * 5))
-    first, last = float(np.floor(hour[0])), float(np.ceil(hour[-1]))
-
-    def x(at: float) -> float:
-        return LEFT + (at - first) / (last - first) * (WIDTH - LEFT - RIGHT)
-
-    def y(minutes: float) -> float:
-        return HEIGHT - BOTTOM - min(minutes, top) / top * (HEIGHT - TOP - BOTTOM)
-
-    parts = _frame(WIDTH, HEIGHT, title)
-    parts += [_up(x(h), f"{h:g}", HEIGHT) for h in range(int(first), int(last) + 1)]
-    parts += [_across(y(m), f"{m:g}", WIDTH) for m in range(0, int(top) + 1, 5)]
-    parts.append(_text(16, HEIGHT / 2, "wait, min", turned=True))
-    parts.append(_text(WIDTH / 2, HEIGHT - 14, "hour of the day; bands 95, 80, 50 %, line p50"))
+    plot = Plot(title, _hours(hour), Axis(0.0, top))
+    plot.grid(_ticks(plot.x_axis, 1.0), _ticks(plot.y_axis, 5.0))
+    plot.names("hour of the day; bands 95, 80, 50 %, line p50", "wait, min")
     for part in _openings(hour):
-        at = [x(h) for h in hour[part].tolist()]
+        at = hour[part].tolist()
         for low, high, colour in BANDS:
-            below = [y(m) for m in quantiles_min[part, _at(low)].tolist()]
-            above = [y(m) for m in quantiles_min[part, _at(high)].tolist()]
-            parts.append(_area(at, below, above, colour))
-        parts.append(_line(at, [y(m) for m in quantiles_min[part, _at(0.5)].tolist()], "#1f4e9e"))
-        parts.append(_line(at, [y(m) for m in wait_min[part].tolist()], "#a33", dashed=True))
-    parts.append(_text(WIDTH - RIGHT, TOP - 8, "dashed: the true wait", anchor="end"))
-    _write(file, parts)
+            below, above = (quantiles_min[part, _at(level)].tolist() for level in (low, high))
+            plot.band(at, below, above, colour)
+        plot.line(at, quantiles_min[part, _at(0.5)].tolist(), MEDIAN)
+        plot.line(at, wait_min[part].tolist(), TRUTH, DASH)
+    plot.text(plot.width - 20, TOP - 8, "dashed: the true wait", anchor="end")
+    plot.save(file)
 
 
 def reliability(file: Path, title: str, curves: Mapping[str, Vector]) -> None:
     """Share of the waits at or below each level against the level; the diagonal is honest."""
-    side = SQUARE - TOP - BOTTOM
+    plot = Plot(title, Axis(0.0, 1.0), Axis(0.0, 1.0), width=480, height=500)
+    plot.grid(NOMINAL_TICKS, NOMINAL_TICKS)
+    plot.names("level of the quantile", "waits at or below it (randomised at 0)")
+    plot.line([0, 1], [0, 1], TRUTH, DASH)
+    for share, colour in zip(curves.values(), COLOURS, strict=False):
+        plot.line(LEVELS.tolist(), share.tolist(), colour)
+    plot.legend(list(zip(curves, COLOURS, strict=False)))
+    plot.save(file)
 
-    def x(level: float) -> float:
-        return LEFT + level * side
 
-    def y(share: float) -> float:
-        return SQUARE - BOTTOM - share * side
+def occupancy(file: Path, hour: Vector, methods: Mapping[str, Vector], truth: Vector) -> None:
+    """How many are inside over the hours of a day, by each method; what drifts off is cut."""
+    top = float(np.ceil(max(truth.max(), 1.0) * 1.5 / 10) * 10)
+    title = "The day with most inside: each method, and the day closed to zero"
+    plot = Plot(title, _hours(hour), Axis(-top / 3, top))
+    plot.grid(_ticks(plot.x_axis, 1.0), _ticks(plot.y_axis, 10.0))
+    plot.names("hours from the quietest time of the day", "persons inside")
+    for inside, colour in zip(methods.values(), COLOURS[::-1], strict=True):
+        plot.line(hour.tolist(), inside.tolist(), colour)
+    plot.line(hour.tolist(), truth.tolist(), TRUTH, DASH)
+    names = [*zip(methods, COLOURS[::-1], strict=True), ("dashed: closed to zero", TRUTH)]
+    plot.legend(names)
+    plot.save(file)
 
-    parts = _frame(SQUARE + 60, SQUARE, title)
-    parts += [_up(x(tick), f"{tick:g}", SQUARE) for tick in NOMINAL_TICKS]
-    parts += [_across(y(tick), f"{tick:g}", LEFT + side + RIGHT) for tick in NOMINAL_TICKS]
-    parts.append(_text(LEFT + side / 2, SQUARE - 14, "level of the quantile"))
-    parts.append(_text(16, TOP + side / 2, "waits at or below it (randomised at 0)", turned=True))
-    parts.append(_line([x(0), x(1)], [y(0), y(1)], "#a33", dashed=True))
-    for place, ((name, share), colour) in enumerate(zip(curves.items(), COLOURS, strict=False)):
-        at = [x(level) for level in LEVELS.tolist()]
-        parts.append(_line(at, [y(s) for s in share.tolist()], colour))
-        label = f'fill="{colour}">{escape(name)}</text>'
-        parts.append(f'<text x="{x(0.04):.1f}" y="{TOP + 16 + 15 * place}" {label}')
-    _write(file, parts)
+
+def _hours(hour: Vector) -> Axis:
+    first = float(np.floor(hour[0]))
+    return Axis(first, max(float(np.ceil(hour[-1])), first + 1.0))
+
+
+def _ticks(axis: Axis, step: float) -> list[float]:
+    """Multiples of `step`, of a larger one where they were too many."""
+    while (axis.high - axis.low) / step > MOST_TICKS:
+        step *= 2.0
+    first = int(np.ceil(axis.low / step))
+    return [step * n for n in range(first, int(axis.high // step) + 1)]
 
 
 def _at(level: float) -> int:
@@ -109,43 +131,3 @@ def _openings(hour: Vector) -> list[slice]:
     """Parts without a gap of more than a quarter of an hour."""
     breaks = (np.flatnonzero(np.diff(hour) > 0.25) + 1).tolist()
     return [slice(a, b) for a, b in zip([0, *breaks], [*breaks, hour.size], strict=True)]
-
-
-def _frame(width: int, height: int, title: str) -> list[str]:
-    return [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        'font-family="sans-serif" font-size="11" fill="#222">',
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        f'<text x="{LEFT}" y="22" font-size="14">{escape(title)}</text>',
-    ]
-
-
-def _up(x: float, label: str, height: int) -> str:
-    line = f'<path d="M{x:.1f} {TOP}V{height - BOTTOM}" stroke="#e4e4e4"/>'
-    return line + _text(x, height - BOTTOM + 16, label)
-
-
-def _across(y: float, label: str, width: float) -> str:
-    line = f'<path d="M{LEFT} {y:.1f}H{width - RIGHT}" stroke="#e4e4e4"/>'
-    return line + _text(LEFT - 8, y + 4, label, anchor="end")
-
-
-def _text(x: float, y: float, text: str, *, anchor: str = "middle", turned: bool = False) -> str:
-    turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turn}>{escape(text)}</text>'
-
-
-def _line(x: Sequence[float], y: Sequence[float], colour: str, *, dashed: bool = False) -> str:
-    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    dash = ' stroke-dasharray="5 3"' if dashed else ""
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"{dash}/>'
-
-
-def _area(x: Sequence[float], below: Sequence[float], above: Sequence[float], colour: str) -> str:
-    there = [f"{a:.1f},{b:.1f}" for a, b in zip(x, above, strict=True)]
-    back = [f"{a:.1f},{b:.1f}" for a, b in zip(x, below, strict=True)]
-    return f'<polygon points="{" ".join(there + back[::-1])}" fill="{colour}"/>'
-
-
-def _write(file: Path, parts: Sequence[str]) -> None:
-    file.write_text("\n".join([*parts, "</svg>", ""]), encoding="utf-8")

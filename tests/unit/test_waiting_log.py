@@ -89,9 +89,11 @@ def test_a_log_becomes_counters_and_the_waits_that_followed(tmp_path: Path) -> N
 def test_the_command_judges_all_estimators_on_a_log(tmp_path: Path) -> None:
     file = tmp_path / "hall.csv"
     generate.write(file, QUIET, days=8, seed=3)
-    arguments = ["eval", "waiting", "--queue-log", str(file), "--split", "odd-even", "--json"]
-    ended = CliRunner().invoke(main, arguments)
+    arguments = ["--queue-log", str(file), "--split", "odd-even", "--pictures", str(tmp_path)]
+    ended = CliRunner().invoke(main, ["eval", "waiting", *arguments, "--json"])
     assert ended.exit_code == 0, ended.output
+    drawn = {one.name for one in tmp_path.glob("*.svg")}
+    assert drawn == {*(f"queue-day-{one}.svg" for one in "abc"), "queue-reliability.svg"}
     figures = json.loads(ended.stdout)["figures"]
     for name in ("hol", "les", "ql", "profile", "eclor_a", "eclor_b", "eclor_c"):
         assert {f"mae_s.{name}", f"crps_s.{name}", f"cov80.{name}"} <= set(figures)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from benchmarks.evaluations import occupancy
 from benchmarks.harness import MeasurementError
 from cli.main import main
 from cloud.waiting.occupancy import Occupancy, Vector
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def day(rng: np.random.Generator, loss: float) -> tuple[Vector, Vector]:
@@ -31,7 +34,8 @@ def days(count: int, seed: int = 1) -> list[tuple[Vector, Vector]]:
 
 
 def test_it_is_closer_than_the_ratio_and_that_closer_than_the_difference() -> None:
-    scores = occupancy._scores(days(60))
+    past = days(60)
+    scores = occupancy._scores(occupancy._inside(past), occupancy._truths(past))
     assert scores["mae.eclor"] < 0.8 * scores["mae.reset_ratio"]
     assert scores["mae.reset_ratio"] < scores["mae.reset"] < scores["mae.raw"]
 
@@ -63,8 +67,12 @@ def test_the_command_reads_a_file_and_prints_every_method(tmp_path: Path) -> Non
         for slot, (a, b) in enumerate(zip(entered, left, strict=True))
     ]
     file.write_text("\n".join(["time,in,out", *rows]), encoding="utf-8")
-    ended = CliRunner().invoke(main, ["eval", "occupancy", "--counts", str(file), "--json"])
+    picture = tmp_path / "day.svg"
+    arguments = ["--counts", str(file), "--picture", str(picture), "--json"]
+    ended = CliRunner().invoke(main, ["eval", "occupancy", *arguments])
     assert ended.exit_code == 0, ended.output
+    lines = ElementTree.parse(picture).getroot().findall(f"{SVG}polyline")
+    assert len(lines) == len(occupancy.METHODS) + 1
     figures = json.loads(ended.stdout)["figures"]
     assert {"mae.raw", "mae.clip", "mae.reset", "mae.reset_ratio", "mae.eclor"} <= set(figures)
 

@@ -42,4 +42,4 @@ def test_an_honest_law_lies_on_the_diagonal(tmp_path: Path) -> None:
     assert len(lines) == 2
     for point in lines[1].attrib["points"].split():
         x, y = (float(part) for part in point.split(","))
-        assert abs((x - 56) - (480 - 52 - y)) < 0.11
+        assert abs((x - 56) - (500 - 52 - y)) < 0.11
