@@ -13,11 +13,12 @@ from itertools import pairwise
 from cloud.waiting import grid
 from cloud.waiting.clocks import BLOCK, Clocks, corrected, listened, reach
 from cloud.waiting.site import Detector, OpeningCounts, SiteModel
+from cloud.waiting.state import State, start
 
 Late = Mapping[Detector, int | None]
 
 
-def states(model: SiteModel, counts: OpeningCounts) -> Iterator[tuple[grid.State, Late]]:
+def states(model: SiteModel, counts: OpeningCounts) -> Iterator[tuple[State, Late]]:
     """What is believed before the first step and after each, and how late each detector was taken
     to be: from nothing but the counts up to there."""
     clocks, kept, late = Clocks.of(model), [_start(model, counts)], None
@@ -39,9 +40,9 @@ def _at(
     model: SiteModel,
     counts: OpeningCounts,
     clocks: Clocks,
-    kept: list[grid.State],
+    kept: list[State],
     at: tuple[int, int],
-) -> grid.State:
+) -> State:
     """The state after a step, where counts of the last `ahead` steps are not all known."""
     step, ahead = at
     if ahead == 0:
@@ -51,10 +52,8 @@ def _at(
     return list(grid.run(model, seen, kept[sure], first=sure))[-1]
 
 
-def _start(model: SiteModel, counts: OpeningCounts) -> grid.State:
-    return grid.start(
-        model, counts.start_us, second=counts.second, queue_before=counts.queue_before
-    )
+def _start(model: SiteModel, counts: OpeningCounts) -> State:
+    return start(model, counts.start_us, second=counts.second, queue_before=counts.queue_before)
 
 
 def _stretches(counts: OpeningCounts) -> Iterator[tuple[int, int]]:

@@ -14,6 +14,7 @@ from cloud.waiting.absorb import absorb
 from cloud.waiting.learning import learn
 from cloud.waiting.model import Situation
 from cloud.waiting.site import Declared, Detector, SiteModel, Vector
+from cloud.waiting.state import State
 
 LEAST_REST_S = 1.0
 
@@ -61,9 +62,7 @@ class Eclor:
         other._model = self._model
         return other
 
-    def _later(
-        self, case: Case, state: grid.State, late: Late, at: tuple[int, float]
-    ) -> grid.State:
+    def _later(self, case: Case, state: State, late: Late, at: tuple[int, float]) -> State:
         """The state some seconds after the end of a step: a question between two steps.
 
         Counts of a clock that is wrong say nothing of so short a time.
@@ -87,5 +86,5 @@ class Eclor:
             kind=counts.kind,
         )
 
-    def _quantiles(self, state: grid.State) -> Vector:
+    def _quantiles(self, state: State) -> Vector:
         return law.wait(self.model, state, self.situation).quantiles(LEVELS)

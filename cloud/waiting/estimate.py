@@ -9,12 +9,12 @@ from datetime import datetime
 import numpy as np
 
 from cloud.waiting import law
-from cloud.waiting.grid import State
 from cloud.waiting.law import WaitLaw
 from cloud.waiting.model import Basis, Situation
 from cloud.waiting.record import LEVELS, Estimate
 from cloud.waiting.shape import Level, level, settled_bracket
 from cloud.waiting.site import Detector, SiteModel, situation_of
+from cloud.waiting.state import State
 from protocols.time import US_PER_S, TimeUs, to_datetime
 
 TREND_SURE = 0.8

@@ -17,7 +17,6 @@ from psycopg import AsyncConnection
 from cloud.waiting import memory, record
 from cloud.waiting.clocks import Clocks
 from cloud.waiting.estimate import Sources, estimate
-from cloud.waiting.grid import State
 from cloud.waiting.heard import Heard, Site, listen, open_sites
 from cloud.waiting.learner import ENOUGH, Model, model_of
 from cloud.waiting.memory import Forecast, Fresh
@@ -27,6 +26,7 @@ from cloud.waiting.outlooks import live_forecast
 from cloud.waiting.record import Estimate
 from cloud.waiting.sight import Shown, look
 from cloud.waiting.site import Detector
+from cloud.waiting.state import State
 from cloud.waiting.track import CHECKPOINT_STEPS, Checkpoint, dropped, fits, follow
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 

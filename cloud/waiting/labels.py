@@ -19,6 +19,7 @@ from cloud.waiting.calibration import fitted, randomised_pit
 from cloud.waiting.law import wait
 from cloud.waiting.model import Situation
 from cloud.waiting.site import Detector, OpeningCounts, SiteModel, Vector
+from cloud.waiting.state import State
 from cloud.waiting.truth import waits_s
 
 RELIABLE = 0.025
@@ -84,7 +85,7 @@ def _is_label(one: OpeningCounts, index: int, waits: Vector) -> bool:
     return index % EVERY == 0 and one.is_asked(index) and not np.isnan(waits[index])
 
 
-def _pit(raw: SiteModel, state: grid.State, wait_s: float, drawn: float) -> float:
+def _pit(raw: SiteModel, state: State, wait_s: float, drawn: float) -> float:
     found = wait(raw, state)
     below = 0.0 if wait_s <= 0 else 1.0 - found.p_over(wait_s)
     return randomised_pit(below, max(found.p_zero, below), drawn)

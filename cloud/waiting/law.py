@@ -17,9 +17,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.waiting.grid import State
 from cloud.waiting.model import Situation
 from cloud.waiting.site import SiteModel
+from cloud.waiting.state import State
 
 Vector = NDArray[np.float64]
 

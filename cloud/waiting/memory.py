@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from cloud.storage import queries
-from cloud.waiting.grid import State
+from cloud.waiting.state import State
 from cloud.waiting.track import Checkpoint
 
 SQL = queries.load(__file__)

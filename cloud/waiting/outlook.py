@@ -1,7 +1,7 @@
 """Waits of the quarter hours to come: the filter run on blind, from what is believed now.
 
 With no counts a step of the filter is the recursion of the queue under the arrivals, the level of
-the day an axis of its grid (`grid.LEVELS`), so that its uncertainty is in each law of the wait.
+the day an axis of its grid (`state.LEVELS`), so that its uncertainty is in each law of the wait.
 What is known of the level now is forgotten within hours, and the profile alone is left.
 
 A long queue keeps cars away, which is what keeps it from growing without end: the profile's demand
@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cloud.waiting import law
-from cloud.waiting.grid import LEVELS, State, bays_prior, blind, start
+from cloud.waiting.grid import blind
 from cloud.waiting.site import SLOT_S, SiteModel
+from cloud.waiting.state import LEVELS, State, bays_prior, start
 from protocols.time import US_PER_S, TimeUs
 
 STEP_S = 300

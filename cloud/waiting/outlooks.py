@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cloud.waiting.calendar import Calendar
-from cloud.waiting.grid import State
 from cloud.waiting.memory import Forecast
 from cloud.waiting.opening import Opening
 from cloud.waiting.outlook import ADMITTED, Slot, Span, ahead, usual
 from cloud.waiting.site import SLOT_S, SiteModel
+from cloud.waiting.state import State
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 
 SLOT_US = SLOT_S * US_PER_S

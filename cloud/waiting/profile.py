@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cloud.waiting import grid
+from cloud.waiting.moves import joining
 from cloud.waiting.site import (
     KINDS,
     NOT_COVERED,
@@ -99,7 +100,7 @@ def _believed(model: SiteModel, one: OpeningCounts) -> _Told:
     row = one.entry[: one.steps]
     entered = np.maximum(row, 0) / model.detectors[Detector.ENTRY].gain
     grown = np.diff(laws @ np.arange(laws.shape[1]), prepend=0.0)
-    share = laws @ grid.joining(laws.shape[1], round(model.balk_queue, 1))
+    share = laws @ joining(laws.shape[1], round(model.balk_queue, 1))
     return _Told(one, entered + grown, share, row != NOT_COVERED)
 
 

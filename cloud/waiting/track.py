@@ -18,8 +18,9 @@ from itertools import pairwise
 import numpy as np
 
 from cloud.waiting.counts import Ints
-from cloud.waiting.grid import State, bays_prior, run, start
+from cloud.waiting.grid import run
 from cloud.waiting.site import NOT_COVERED, OpeningCounts, SiteModel
+from cloud.waiting.state import State, bays_prior, start
 
 CHECKPOINT_STEPS = 10
 KEPT_S = 2 * 3600

@@ -27,6 +27,7 @@ from cloud.waiting.site import (
     Profile,
     SiteModel,
 )
+from cloud.waiting.state import State
 from protocols.time import TimeUs
 
 START_US = TimeUs(1_767_603_600_000_000)
@@ -98,7 +99,7 @@ def test_a_checkpoint_of_an_absorbed_model_goes_on_as_if_nothing_had_been(
     wiser = SiteModel.from_document(absorb(model, counts).to_document())
     states = list(grid.run(wiser, counts))
     if len(states) > cut:
-        kept = grid.State.from_bytes(states[cut - 1].to_bytes())
+        kept = State.from_bytes(states[cut - 1].to_bytes())
         again = list(grid.run(wiser, counts, kept, first=cut))
         np.testing.assert_array_equal(again[-1].grid, states[-1].grid)
 

@@ -23,9 +23,9 @@ from cloud.waiting.evidence import (
     fitted,
     fullest,
 )
-from cloud.waiting.grid import State
 from cloud.waiting.learning import learn
 from cloud.waiting.site import SLOT_S, SLOTS, Declared, OpeningCounts, SiteModel
+from cloud.waiting.state import State
 from tests.waiting_cases import play
 
 PLAYED = [one.counts for one in play(14, seed=5, bays=3)]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cloud.waiting import evidence, grid, kernel, law
-from cloud.waiting.grid import State
 from cloud.waiting.learning import learn
 from cloud.waiting.site import Declared, SiteModel
+from cloud.waiting.state import State
 from tests.waiting_cases import play
 
 PLAYED = play(12, seed=3)
