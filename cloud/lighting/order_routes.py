@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloud.api.auth import Principal, Scope, require
 from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
+from cloud.api.moments import refuse_unclear
 from cloud.api.problems import Problem, not_found, openapi_responses
 from cloud.lighting import orders, store
 from cloud.lighting.audited import record_decision
@@ -157,8 +158,7 @@ async def read_explanation(
 ) -> Response:
     """Why the group has its levels: by the plan that is (or was, `at`) in force, and by hand."""
     record = find(await store.groups(conn), group, who)
-    if at is not None and at.tzinfo is None:
-        raise Problem(422, "invalid", "at: write a time with its zone, as 2026-11-25T22:00:00Z")
+    refuse_unclear(at)
     moment = at or to_datetime(clock.now_us())
     found = await orders.explanation(conn, record.group_id, moment)
     if found is None:
@@ -174,8 +174,7 @@ async def read_explanation(
 
 def _ordered(body: OverrideBody, now_us: TimeUs) -> Override:
     """The override of a body; 422 says what is wrong with its times."""
-    if body.until.tzinfo is None or (body.start is not None and body.start.tzinfo is None):
-        raise Problem(422, "invalid", "write times with their zone, as 2026-11-25T22:00:00Z")
+    refuse_unclear(body.start, body.until)
     begin = now_us if body.start is None else from_datetime(body.start)
     end = from_datetime(body.until)
     if end <= max(begin, now_us):

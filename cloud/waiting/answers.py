@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -158,6 +158,7 @@ def wait_body(shown: Shown, *, travel_min: int = 0) -> dict[str, Any]:
     ahead = one.people_ahead if one and told else None
     message = messages.headline(shown, travel_min * 60.0)
     observed_at = shown.observed_at
+    open_then = not (travel_min and shown.closed_after(travel_min * 60.0))
     return {
         "id": facility.slug,
         "site": facility.site_slug,
@@ -167,7 +168,7 @@ def wait_body(shown: Shown, *, travel_min: int = 0) -> dict[str, Any]:
         "wait_minutes": _minutes(told),
         "at_least_minutes": shown.at_least_min if travel_min == 0 else None,
         "below_minutes": bracket_after(shown, travel_min * 60.0),
-        "level": shown.level.value if shown.level else None,
+        "level": shown.level.value if shown.level and open_then else None,
         "typical_minutes": _minutes(typical),
         "people_ahead": {"p50": ahead[0], "p80": ahead[1]} if ahead else None,
         "in_site": round(one.in_site) if one and one.in_site is not None else None,
@@ -196,14 +197,20 @@ def forecast_body(
 ) -> dict[str, Any]:
     """The JSON form of a forecast; with longer steps the first slot of each stands for it."""
     live = {slot.t_us for one in forecasts if one.live for slot in slots_of([one])}
-    step_us = step_min * 60 * US_PER_S
-    shown = [slot for slot in slots if slot.t_us % step_us == 0]
+    first = {_step_of(facility, slot, step_min): slot for slot in reversed(slots)}
+    shown = reversed(first.values())
     return {
         "id": facility.slug,
         "computed_at": max((one.computed_at for one in forecasts), default=None),
         "items": [slot_body(facility, slot, live=slot.t_us in live) for slot in shown],
         "best_slots": [to_datetime(slot.t_us) for slot in best(slots)],
     }
+
+
+def _step_of(facility: Facility, slot: Slot, step_min: int) -> tuple[date, int]:
+    """Local day and number of the step in it."""
+    at = to_datetime(slot.t_us).astimezone(facility.zone)
+    return at.date(), (at.hour * 60 + at.minute) // step_min
 
 
 def slot_body(facility: Facility, slot: Slot, *, live: bool) -> dict[str, Any]:

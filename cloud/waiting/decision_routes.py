@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloud.api.auth import Principal, Scope, require
 from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
+from cloud.api.moments import refuse_unclear
 from cloud.api.problems import Problem, not_found, openapi_responses
 from cloud.audit import store as audit
 from cloud.audit.model import Event
@@ -226,8 +227,7 @@ def _span(
     start: datetime | None, until: datetime | None, now_us: TimeUs
 ) -> tuple[TimeUs, TimeUs | None]:
     """From and until of a body; 422 says what is wrong with its times."""
-    if any(moment is not None and moment.tzinfo is None for moment in (start, until)):
-        raise Problem(422, "invalid", "write times with their zone, as 2026-11-25T22:00:00Z")
+    refuse_unclear(start, until)
     begin = now_us if start is None else from_datetime(start)
     end = None if until is None else from_datetime(until)
     if end is not None and end <= max(begin, now_us):

@@ -33,8 +33,8 @@ from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 TREND_STEPS = 10
 FORECAST_EVERY_US = 300 * US_PER_S
 FORECASTS_A_RUN = 20
-FORECAST_RUNS = 10
-"""All sites have a new forecast after so many runs, in a large territory."""
+FORECAST_RUNS = 8
+"""All sites have a new forecast after so many runs, in a large territory: within 10 minutes."""
 
 AT_ONCE = 25
 """Facilities whose arithmetic is done before the event loop gets a say."""
@@ -160,7 +160,7 @@ class Estimator:
             _minutes_ago(points),
             _sources(site, shown.speaking, model),
             computed_at=now,
-            closes_us=site.opening.until_us,
+            closes_us=site.opening.closes_us(now_us),
             bracket_min=track.bracket_min,
         )
         due = site.key in self._due and said.at_least_s is None

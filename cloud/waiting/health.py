@@ -19,6 +19,10 @@ STALE_S = 600
 LAG = timedelta(seconds=180)
 """A counter that is further behind than this is done without, rather than that all wait for it."""
 
+AHEAD_S = 180
+"""A counter whose clock is further ahead tells of times that are not yet: how old its counts are
+cannot be known."""
+
 SILENT = 1e-3
 """A counter is suspect when so long a silence is less likely than this."""
 
@@ -27,10 +31,11 @@ QUEUE_SLACK = 20
 
 
 def reporting(counter: Counter | None, now_us: int) -> bool:
-    """Whether a counter's readings are recent and it reports no fault."""
+    """Whether a counter's readings are recent, not of times to come, and it reports no fault."""
     if counter is None or counter.faulty:
         return False
-    return now_us - from_datetime(counter.read_until) <= STALE_S * US_PER_S
+    age_us = now_us - from_datetime(counter.read_until)
+    return -AHEAD_S * US_PER_S <= age_us <= STALE_S * US_PER_S
 
 
 def in_step(counters: Mapping[Detector, Counter]) -> dict[Detector, Counter]:

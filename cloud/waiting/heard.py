@@ -20,12 +20,16 @@ from protocols.time import TimeUs, from_datetime, to_datetime
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A facility that is open, the counters of it that report, and up to when all of them do."""
+    """A facility that is open, the counters of it that report, and up to when all of them do.
+
+    `sound`: those whose counts are believed as far as they reach, also where they have ended.
+    """
 
     facility: Facility
     calendar: Calendar
     opening: Opening
     reporting: frozenset[Detector]
+    sound: frozenset[Detector]
     until_us: TimeUs
 
     @property
@@ -46,8 +50,8 @@ class Heard:
     served: Mapping[int, Sequence[tuple[int, float]]]
 
     def of(self, site: Site) -> dict[Detector, Ints]:
-        """The rows of a site's counters, of those that report."""
-        names = ((one, (site.key, one)) for one in site.reporting)
+        """The rows of a site's counters, of those that are sound."""
+        names = ((one, (site.key, one)) for one in site.sound)
         return {one: self.rows[name] for one, name in names if name in self.rows}
 
 
@@ -71,7 +75,7 @@ async def listen(conn: AsyncConnection, sites: Sequence[Site], first: Mapping[in
     names, spans = [], []
     for site in sites:
         window = site.window(first[site.key])
-        for one in site.reporting:
+        for one in site.sound:
             since = since_us(window, one)
             if site.until_us > since:
                 names.append((site.key, one))
@@ -88,16 +92,15 @@ def _site(
     counters: Mapping[int, Counter],
     now_us: TimeUs,
 ) -> Site:
-    speaking = in_step(
-        {
-            one: counters[device]
-            for one, device in facility.detectors.items()
-            if device in counters and reporting(counters[device], now_us)
-        }
-    )
+    known = {
+        one: counters[device]
+        for one, device in facility.detectors.items()
+        if device in counters and not counters[device].faulty
+    }
+    speaking = in_step({one: each for one, each in known.items() if reporting(each, now_us)})
     until = [from_datetime(counter.read_until) for counter in speaking.values()]
-    until_us = max(min([*until, opening.until_us]), opening.from_us)
-    return Site(facility, calendar, opening, frozenset(speaking), TimeUs(until_us))
+    until_us = TimeUs(max(min([*until, opening.until_us, now_us]), opening.from_us))
+    return Site(facility, calendar, opening, frozenset(speaking), frozenset(known), until_us)
 
 
 async def _served(

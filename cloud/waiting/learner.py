@@ -85,10 +85,11 @@ async def learn_due(conn: AsyncConnection, now_us: TimeUs) -> int:
         place, last = calendar.get(one.facility_id), known.get(one.facility_id)
         if place is None:
             continue
-        if last is None or _is_due(place, last, now_us):
-            learned += await _learn_one(conn, one, place, last, now_us)
-        else:
-            learned += await _absorb_new(conn, one, place, last, now_us)
+        due = last is None or _is_due(place, last, now_us)
+        done = due and await _learn_one(conn, one, place, last, now_us)
+        if not done and last is not None:
+            done = await _absorb_new(conn, one, place, last, now_us)
+        learned += done
     return learned
 
 
@@ -145,12 +146,13 @@ async def _learn_one(
     last: Learned | None,
     now_us: TimeUs,
 ) -> bool:
-    """Learn a site from its past openings; False where there are no more of them than before."""
+    """Learn a site from its past openings; False where they would teach less than is known: after
+    weeks in which the site was closed, or when a counter was replaced by another device."""
     now = to_datetime(now_us)
     since_us, until_us = from_datetime(now - BACK), from_datetime(now - ENDED)
     ends = emptied(calendar.hours, since_us=since_us, until_us=until_us)
     past = await counted(conn, facility, calendar, ends)
-    if last is not None and last.openings < FEW and len(past) <= last.openings:
+    if last is not None and len(past) < min(last.openings + 1, FEW):
         return False
     model, usual = await apart(_lesson, facility, calendar, past, now_us)
     async with conn.transaction():

@@ -129,7 +129,8 @@ async def drop_model(conn: AsyncConnection, facility_id: int, learned_at: dateti
 async def forecasts(
     conn: AsyncConnection, facilities: Sequence[int], *, since: datetime, until: datetime
 ) -> dict[int, list[Forecast]]:
-    """Forecasts of the openings that touch [since, until), by facility key, in order."""
+    """Forecasts of the openings that touch [since, until), by facility key, in order; of one
+    opening first the usual one, then the live one."""
     values = {"facilities": list(facilities), "since": since, "until": until}
     found: dict[int, list[Forecast]] = defaultdict(list)
     for row in await _rows(conn, "forecasts", values):
@@ -138,7 +139,7 @@ async def forecasts(
 
 
 async def keep_forecasts(conn: AsyncConnection, made: Sequence[tuple[int, Forecast]]) -> None:
-    """Keep forecasts in the place of those of the same openings."""
+    """Keep forecasts in the place of those of the same openings and kind."""
     rows = [
         {
             "facility_id": key,

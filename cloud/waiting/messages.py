@@ -15,10 +15,15 @@ LANGUAGES = ("fr", "de", "en")
 
 MESSAGES: Mapping[str, tuple[str, str, str]] = {
     "closed": ("Fermé", "Geschlossen", "Closed"),
+    "closed_on_arrival": (
+        "Fermé à votre arrivée",
+        "Geschlossen, wenn Sie ankommen",
+        "Closed by the time you arrive",
+    ),
     "saturated": (
-        "Saturé : sans doute trop tard pour aujourd’hui",
-        "Überlastet: heute wohl zu spät",
-        "Full: probably too late now",
+        "Saturé : sans doute trop tard avant la fermeture",
+        "Überlastet: vor der Schließung wohl zu spät",
+        "Full: probably too late before it closes",
     ),
     "none": ("Pas d’attente", "Keine Wartezeit", "No wait"),
     "below": ("moins de {n} min", "unter {n} min", "under {n} min"),
@@ -77,6 +82,8 @@ def headline(shown: Shown, travel_s: float = 0.0) -> Message:
     """The first thing to say; in `travel_s` seconds somebody would be there."""
     if shown.status in (Status.CLOSED, Status.OPENING_SOON):
         return Message("closed")
+    if travel_s > 0 and shown.closed_after(travel_s):
+        return Message("closed_on_arrival")
     if shown.status is Status.SATURATED:
         return Message("saturated")
     bracket = bracket_after(shown, travel_s)

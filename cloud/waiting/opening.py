@@ -1,7 +1,8 @@
 """Opening hours in local time: which opening holds now, and what a visitor is told about it.
 
-An opening is one unbroken time of service (a morning, an afternoon): a lunch closure separates
-two of them. Each begins with an empty site, which is the known zero of the counters.
+An opening is one time of service (a morning, an afternoon): a lunch closure separates two of
+them. Each begins with an empty site, which is the known zero of the counters. Where staff closes
+for less than an hour in the middle of one, cars stay inside and in the queue: it goes on after it.
 
 The week gives the openings of ordinary days, "holiday" those of public holidays (none unless they
 are written down); then each exception, in the order in which staff decided them, takes time away
@@ -28,10 +29,14 @@ CLOSING_SOON_S = 15 * 60
 QUEUE_BEFORE_OPENING_S = 60 * 60
 """Cars that come this early are counted as the queue that an opening begins with."""
 
+EMPTY_AFTER_S = 60 * 60
+"""So long after closing a site has emptied, as all count on."""
+
 SEARCH_DAYS = 14
 """How far ahead the next opening is looked for."""
 
 Spans = tuple[tuple[time, time], ...]
+Span = tuple[TimeUs, TimeUs]
 
 
 class OpeningError(ValueError):
@@ -69,13 +74,25 @@ class Exceptional:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One unbroken time of service, [from_us, until_us), and the end of the one before it."""
+    """One time of service, [from_us, until_us), without the times at which it is `shut`."""
 
     from_us: TimeUs
     until_us: TimeUs
     counts_from_us: TimeUs
     """From here on arrivals belong to this opening: up to an hour before it, never earlier than
     the end of the opening before."""
+
+    shut: tuple[Span, ...] = ()
+    """[from, until) of short closings by staff, ascending: nobody enters, nobody is sent home."""
+
+    def holds(self, t_us: int) -> bool:
+        """Whether it is open at `t_us`."""
+        shut = any(begin <= t_us < end for begin, end in self.shut)
+        return self.from_us <= t_us < self.until_us and not shut
+
+    def closes_us(self, t_us: int) -> TimeUs:
+        """When it closes next, for good or for a short time, as seen at `t_us`."""
+        return min((begin for begin, _ in self.shut if begin > t_us), default=self.until_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,37 +114,39 @@ class Hours:
         """The openings that begin on `days` civil days from `first`, ascending."""
         before_us: int | None = None
         begin_us = self._midnight_us(first)
-        spans = self._spans(first - timedelta(days=1), days + 1)
-        for from_us, until_us in spans:
-            early_us = from_us - QUEUE_BEFORE_OPENING_S * US_PER_S
+        for one in self._gone_on(self._spans(first - timedelta(days=1), days + 1)):
+            early_us = one[0][0] - QUEUE_BEFORE_OPENING_S * US_PER_S
             counts_us = early_us if before_us is None else max(early_us, before_us)
-            before_us = until_us
-            if from_us >= begin_us:
-                yield Opening(TimeUs(from_us), TimeUs(until_us), TimeUs(counts_us))
+            before_us = one[-1][1]
+            if one[0][0] >= begin_us:
+                shut = tuple((TimeUs(a[1]), TimeUs(b[0])) for a, b in pairwise(one))
+                yield Opening(TimeUs(one[0][0]), TimeUs(before_us), TimeUs(counts_us), shut)
 
     def current(self, t_us: int) -> Opening | None:
         """The opening that holds at `t_us`; it may have begun yesterday."""
-        yesterday = self.day_of(t_us) - timedelta(days=1)
-        near = self.openings(yesterday, 2)
-        return next((o for o in near if o.from_us <= t_us < o.until_us), None)
+        return next((one for one in self._near(t_us) if one.holds(t_us)), None)
 
-    def following(self, t_us: int) -> Opening | None:
-        """The next opening that begins after `t_us`, within two weeks."""
+    def opens_us(self, t_us: int) -> TimeUs | None:
+        """When it opens next after `t_us`, within two weeks; also after a short closing."""
+        resumed = [end for one in self._near(t_us) for _, end in one.shut if end > t_us]
         today = self.day_of(t_us)
         for day in range(SEARCH_DAYS):
             found = self.openings(today + timedelta(days=day), 1)
-            if following := next((o for o in found if o.from_us > t_us), None):
-                return following
-        return None
+            if following := next((one.from_us for one in found if one.from_us > t_us), None):
+                return min([following, *resumed])
+        return min(resumed, default=None)
+
+    def _near(self, t_us: int) -> Iterator[Opening]:
+        return self.openings(self.day_of(t_us) - timedelta(days=1), 2)
 
     def status(self, t_us: int) -> Status:
         """Open or closed by the clock alone; never SATURATED or UNKNOWN."""
         current = self.current(t_us)
         if current is not None:
-            closing = current.until_us - t_us <= CLOSING_SOON_S * US_PER_S
+            closing = current.closes_us(t_us) - t_us <= CLOSING_SOON_S * US_PER_S
             return Status.CLOSING_SOON if closing else Status.OPEN
-        following = self.following(t_us)
-        if following is not None and following.from_us - t_us <= OPENING_SOON_S * US_PER_S:
+        opens_us = self.opens_us(t_us)
+        if opens_us is not None and opens_us - t_us <= OPENING_SOON_S * US_PER_S:
             return Status.OPENING_SOON
         return Status.CLOSED
 
@@ -160,6 +179,22 @@ class Hours:
                 change = _joined if one.kind is ExceptionalKind.OPEN else _cut
                 spans = change(spans, one.from_us, one.until_us)
         return spans
+
+    def _gone_on(self, spans: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+        """The spans, those together between which staff closed for a short time only."""
+        found: list[list[tuple[int, int]]] = []
+        for one in spans:
+            if found and self._is_interruption(found[-1][-1][1], one[0]):
+                found[-1].append(one)
+            else:
+                found.append([one])
+        return found
+
+    def _is_interruption(self, from_us: int, until_us: int) -> bool:
+        return until_us - from_us < EMPTY_AFTER_S * US_PER_S and any(
+            one.kind is ExceptionalKind.CLOSED and one.from_us < until_us and one.until_us > from_us
+            for one in self.exceptions
+        )
 
     def _of_day(self, day: date) -> Spans:
         return self.on_holidays if self.is_holiday(day) else self.week[day.weekday()]

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from cloud.waiting import store
 from cloud.waiting.calendar import Calendar
 from cloud.waiting.counts import Ints, in_steps
-from cloud.waiting.opening import SEARCH_DAYS, Hours, Opening
+from cloud.waiting.opening import EMPTY_AFTER_S, SEARCH_DAYS, Hours, Opening
 from cloud.waiting.site import NOT_COVERED, Detector, OpeningCounts
 from cloud.waiting.store import Facility, Span
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
@@ -19,7 +19,7 @@ from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 STEP_S = 60
 STEP_US = STEP_S * US_PER_S
 MIN_COVERED = 0.9
-EMPTIES_US = 3600 * US_PER_S
+EMPTIES_US = EMPTY_AFTER_S * US_PER_S
 """So long after closing the last cars are seen leaving: what came in also goes out, which is what
 detectors and service are learned by."""
 
@@ -97,6 +97,7 @@ def _counts(
         exit=heard.get(Detector.EXIT),
         served_s=None if served is None else served_steps(served, one.from_us, steps),
         queue_before=0 if tail is None else early(tail),
+        shut=one.shut,
     )
 
 

@@ -23,6 +23,7 @@ from cloud.waiting.state import LEVELS, State, bays_prior, start
 from protocols.time import US_PER_S, TimeUs
 
 STEP_S = 300
+STEP_US = STEP_S * US_PER_S
 LONG_WAIT_S = 900.0
 MOST_SERVED = 0.9
 """Of the busy bays in a step: beyond it steps are too coarse for so short a service."""
@@ -36,7 +37,7 @@ BEST_SLOTS = 3
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A car that joins at `t_us`: quantiles of its wait, P(wait > 15 min), P(served before
-    closing), and the arrivals expected in the slot."""
+    closing), the arrivals expected in the slot, and P(served at once)."""
 
     t_us: TimeUs
     p50_s: float
@@ -45,6 +46,7 @@ class Slot:
     p_over_15min: float
     p_admitted: float
     arrivals_p50: float
+    p_zero: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +87,22 @@ def best(slots: Sequence[Slot], *, most: int = BEST_SLOTS) -> list[Slot]:
 
 
 def _walk(fixed: SiteModel, state: State, span: Span) -> list[Slot]:
-    """Slots to closing."""
+    """A slot where the span begins and at each quarter of an hour, to closing; none at hours of
+    which no arrivals are known, nobody having been counted."""
     slots: list[Slot] = []
     state = replace(state, bays=bays_prior(fixed, span.second))
-    for step_us in range(span.from_us, span.closes_us, STEP_S * US_PER_S):
+    step_us = span.from_us
+    while step_us < span.closes_us:
         second = (span.second + (step_us - span.from_us) / US_PER_S) % 86_400.0
-        if (step_us - span.from_us) % (SLOT_S * US_PER_S) == 0:
+        if step_us == span.from_us or step_us % (SLOT_S * US_PER_S) == 0:
             left_s = (span.closes_us - step_us) / US_PER_S
             rate = fixed.profile.demand(span.kind, (second + SLOT_S / 2) % 86_400.0)
-            slots.append(_slot(fixed, state, TimeUs(step_us), left_s, rate))
-        state = _step(fixed, state, second=second, kind=span.kind, step_s=STEP_S)
+            if rate > 0.0:
+                slots.append(_slot(fixed, state, step_us, left_s, rate))
+        next_us = TimeUs((step_us // STEP_US + 1) * STEP_US)
+        step_s = (next_us - step_us) / US_PER_S
+        state = _step(fixed, state, second=second, kind=span.kind, step_s=step_s)
+        step_us = next_us
     return slots
 
 
@@ -151,4 +159,5 @@ def _slot(fixed: SiteModel, state: State, t_us: TimeUs, left_s: float, coming: f
         p_over_15min=wait.p_over(LONG_WAIT_S),
         p_admitted=1.0 - wait.p_over(left_s),
         arrivals_p50=coming * SLOT_S * state.level_mean * _joining(fixed, state),
+        p_zero=wait.p_zero,
     )

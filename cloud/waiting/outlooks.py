@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,12 @@ from cloud.waiting.state import State
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
 
 SLOT_US = SLOT_S * US_PER_S
+MINUTE_US = 60 * US_PER_S
 TYPICAL_DAYS = 7
 """For so many days ahead the openings have a forecast."""
+
+FRESH_S = 600
+"""So long a forecast from the present state is told."""
 
 
 def live_forecast(
@@ -43,6 +48,42 @@ def typical_forecasts(
     ]
 
 
+def held(
+    forecasts: Sequence[Forecast], calendar: Calendar | None, now_us: TimeUs
+) -> list[Forecast]:
+    """One forecast an opening: the live one while it is fresh, else the usual one; without the
+    slots at which the site is closed, as staff may have decided since."""
+    chosen: dict[datetime, Forecast] = {}
+    for one in forecasts:
+        if not one.live or now_us - from_datetime(one.computed_at) <= FRESH_S * US_PER_S:
+            chosen[one.opening_at] = one
+    return _open_only(list(chosen.values()), calendar)
+
+
+def usual_of(forecasts: Sequence[Forecast], calendar: Calendar | None) -> list[Forecast]:
+    """Those from the profile alone, likewise."""
+    return _open_only([one for one in forecasts if not one.live], calendar)
+
+
+def _open_only(forecasts: Sequence[Forecast], calendar: Calendar | None) -> list[Forecast]:
+    if calendar is None or not forecasts:
+        return []
+    hours = calendar.hours
+    first, last = (
+        hours.day_of(from_datetime(at))
+        for at in (forecasts[0].opening_at, max(one.closes_at for one in forecasts))
+    )
+    openings = list(hours.openings(first - timedelta(days=1), (last - first).days + 2))
+    return [
+        replace(one, slots=[slot for slot in one.slots if _is_open(openings, slot["t_us"])])
+        for one in forecasts
+    ]
+
+
+def _is_open(openings: Sequence[Opening], t_us: int) -> bool:
+    return any(one.holds(t_us) for one in openings)
+
+
 def slots_of(forecasts: Sequence[Forecast]) -> list[Slot]:
     """The slots of kept forecasts, in order."""
     return [_slot(each) for one in forecasts for each in one.slots]
@@ -61,14 +102,26 @@ def slot_at(forecasts: Sequence[Forecast], t_us: int) -> Slot | None:
 
 
 def last_admission(forecasts: Sequence[Forecast], opening: Opening) -> datetime | None:
-    """Until when to come to be served before closing; None where nothing is known of it."""
+    """Until when to come to be served before closing, to the minute; None where nothing is known
+    of it.
+
+    Between slots, and from the last one to who is served at once when it closes, the chance goes in
+    straight lines.
+    """
     at = to_datetime(opening.from_us)
-    mine = [slot for one in forecasts if one.opening_at == at for slot in slots_of([one])]
-    good = [slot for slot in mine if slot.p_admitted >= ADMITTED]
+    slots = [slot for one in forecasts if one.opening_at == at for slot in slots_of([one])]
+    if not slots:
+        return None
+    points = [*((s.t_us, s.p_admitted) for s in slots), (opening.until_us, slots[-1].p_zero)]
+    good = [n for n, (_, chance) in enumerate(points) if chance >= ADMITTED]
     if not good:
         return None
-    end = to_datetime(good[-1].t_us) + timedelta(seconds=SLOT_S)
-    return min(end, to_datetime(opening.until_us))
+    begin_us, high = points[good[-1]]
+    if good[-1] + 1 == len(points):
+        return to_datetime(begin_us)
+    end_us, low = points[good[-1] + 1]
+    crossed_us = begin_us + (end_us - begin_us) * (high - ADMITTED) / (high - low)
+    return to_datetime(int(crossed_us // MINUTE_US) * MINUTE_US)
 
 
 def _span(calendar: Calendar, opening: Opening, from_us: TimeUs) -> Span:
@@ -95,6 +148,7 @@ def _document(slot: Slot) -> dict[str, Any]:
         "p_over_15min": round(slot.p_over_15min, 4),
         "p_admitted": round(slot.p_admitted, 4),
         "arrivals_p50": round(slot.arrivals_p50, 2),
+        "p_zero": round(slot.p_zero, 4),
     }
 
 

@@ -129,14 +129,13 @@ where learned_at < %(before)s
 select facility_id, opening_at, closes_at, computed_at, live, slots
 from wait_forecast
 where facility_id = any(%(facilities)s) and closes_at > %(since)s and opening_at < %(until)s
-order by facility_id, opening_at;
+order by facility_id, opening_at, live;
 
 -- name: keep_forecast
 insert into wait_forecast (facility_id, opening_at, closes_at, computed_at, live, slots)
 values (%(facility_id)s, %(opening_at)s, %(closes_at)s, %(computed_at)s, %(live)s, %(slots)s)
-on conflict (facility_id, opening_at) do update
-   set closes_at = excluded.closes_at, computed_at = excluded.computed_at,
-       live = excluded.live, slots = excluded.slots;
+on conflict (facility_id, opening_at, live) do update
+   set closes_at = excluded.closes_at, computed_at = excluded.computed_at, slots = excluded.slots;
 
 -- name: drop_old_forecasts
 delete from wait_forecast where closes_at < %(before)s;

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from cloud.api.auth import Principal, Scope, require
 from cloud.api.deps import Connection, Now
 from cloud.api.etag import tagged
+from cloud.api.moments import refuse_unclear
 from cloud.api.problems import Problem, openapi_responses
 from cloud.waiting import (
     decision_routes,
@@ -37,6 +38,7 @@ from cloud.waiting.answers import (
     forecast_body,
     wait_body,
 )
+from cloud.waiting.calendar import calendars
 from cloud.waiting.learner import model_of
 from cloud.waiting.lookup import find
 from protocols.time import from_datetime, to_datetime
@@ -130,16 +132,15 @@ async def read_forecast(
 ) -> Response:
     """Waits expected slot by slot, and the best slots to come; public."""
     one = find(await store.facilities(conn), facility)
-    if any(moment is not None and moment.tzinfo is None for moment in (start, until)):
-        raise Problem(422, "invalid", "write times with their zone, as 2026-11-25T22:00:00Z")
-    now = to_datetime(as_of(clock))
-    begin = start or now
+    refuse_unclear(start, until)
+    now_us = as_of(clock)
+    begin = start or to_datetime(now_us)
     end = until or _next_midnight(begin, one)
     if not begin < end <= begin + MOST_FORECAST:
         raise Problem(422, "invalid", "to must lie after from, by seven days at most")
-    forecasts = (await memory.forecasts(conn, [one.facility_id], since=begin, until=end)).get(
-        one.facility_id, []
-    )
+    kept = await memory.forecasts(conn, [one.facility_id], since=begin, until=end)
+    calendar = (await calendars(conn, [one], now_us)).get(one.facility_id)
+    forecasts = outlooks.held(kept.get(one.facility_id, []), calendar, now_us)
     slots = [
         slot
         for slot in outlooks.slots_of(forecasts)
@@ -160,8 +161,7 @@ async def read_history(
     """Hour by hour: visitors and the waits that were shown; an hour of few visitors is left out of
     both, so that nobody can be made out. Public."""
     one = find(await store.facilities(conn), facility)
-    if any(moment is not None and moment.tzinfo is None for moment in (start, until)):
-        raise Problem(422, "invalid", "write times with their zone, as 2026-11-25T22:00:00Z")
+    refuse_unclear(start, until)
     end = until or to_datetime(as_of(clock))
     begin = start or end - timedelta(days=7)
     if not begin < end <= begin + MOST_HISTORY:

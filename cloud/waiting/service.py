@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -69,7 +69,7 @@ class Shown:
     @property
     def closes_at(self) -> datetime | None:
         """The end of the present opening."""
-        return None if self.opening is None else to_datetime(self.opening.until_us)
+        return None if self.opening is None else to_datetime(self._closes_us)
 
     @property
     def observed_at(self) -> datetime | None:
@@ -141,15 +141,17 @@ class Shown:
     def after(self, travel_s: float) -> Told | None:
         """The wait of a car that arrives in `travel_s`; None where minutes are not told.
 
-        Between now and the quarter hours of the forecast the quantiles go in straight lines.
+        Between now and the quarter hours of the forecast the quantiles go in straight lines, and
+        from the last of them on the chance of being served, to that of no wait at closing.
         """
         if self.wait is None or self.opening is None or travel_s <= 0:
             return self.wait
-        arrival_us = from_datetime(self.now) + travel_s * US_PER_S
-        if arrival_us >= self.opening.until_us:
+        if self.closed_after(travel_s):
             return None
+        arrival_us = from_datetime(self.now) + travel_s * US_PER_S
         known = [(float(from_datetime(self.now)), self.wait)]
         known += [(float(slot.t_us), _told(slot)) for slot in self._coming()]
+        known.append((float(self._closes_us), replace(known[-1][1], admitted=self._at_once())))
         at = [t_us for t_us, _ in known]
         found = [
             float(np.interp(arrival_us, at, [getattr(one, name) or 0.0 for _, one in known]))
@@ -161,20 +163,37 @@ class Shown:
         """The chance of being served before closing when leaving now; None where not known."""
         if self.opening is None:
             return None
-        arrival_us = from_datetime(self.now) + travel_s * US_PER_S
-        if arrival_us >= self.opening.until_us:
+        if self.closed_after(travel_s):
             return 0.0
         told = self.after(travel_s)
         if told is not None or self.at_least_min is not None:
             return None if told is None else told.admitted
+        arrival_us = from_datetime(self.now) + travel_s * US_PER_S
         slot = outlooks.slot_at(self.forecasts, int(arrival_us))
         return None if slot is None else slot.p_admitted
 
+    def closed_after(self, travel_s: float) -> bool:
+        """Whether it is open now and will not be any more for who arrives in `travel_s`."""
+        return self.opening is not None and (
+            from_datetime(self.now) + travel_s * US_PER_S >= self._closes_us
+        )
+
+    @property
+    def _closes_us(self) -> TimeUs:
+        assert self.opening is not None
+        return self.opening.closes_us(from_datetime(self.now))
+
+    def _at_once(self) -> float:
+        """The chance of no wait in the last slot that is known, or now."""
+        coming = self._coming()
+        if coming:
+            return coming[-1].p_zero
+        return self.estimate.p_zero or 0.0 if self.estimate else 0.0
+
     def _coming(self) -> list[Slot]:
-        opening, now_us = self.opening, from_datetime(self.now)
-        assert opening is not None
+        now_us = from_datetime(self.now)
         slots = outlooks.slots_of(self.forecasts)
-        return [slot for slot in slots if now_us < slot.t_us < opening.until_us]
+        return [slot for slot in slots if now_us < slot.t_us < self._closes_us]
 
 
 async def shown(
@@ -223,17 +242,18 @@ def tell(
     """What to tell of a facility: an estimate that still holds, or nothing but what is usual."""
     hours = calendar.hours if calendar else None
     opening = hours.current(now_us) if hours else None
-    following = hours.following(now_us) if hours else None
+    opens_us = hours.opens_us(now_us) if hours and not opening else None
     usable = _usable(found, opening, now_us) if found else None
+    usual = outlooks.slot_at(outlooks.usual_of(forecasts, calendar), now_us) if opening else None
     return Shown(
         facility=facility,
         now=to_datetime(now_us),
         status=_status(hours.status(now_us) if hours else Status.UNKNOWN, usable),
         estimate=usable,
-        typical=outlooks.slot_at(forecasts, now_us) if opening else None,
-        forecasts=forecasts,
+        typical=usual,
+        forecasts=outlooks.held(forecasts, calendar, now_us),
         opening=opening,
-        opens_at=to_datetime(following.from_us) if following and not opening else None,
+        opens_at=None if opens_us is None else to_datetime(opens_us),
         bays=calendar.bays(now_us) if calendar else facility.bays,
         notice=hours.notice(now_us) if hours else None,
     )

@@ -77,8 +77,12 @@ def look(
 ) -> Shown:
     """Rows of counters as what the filter is given."""
     found = {one: in_steps(each, window.steps, step_s=STEP_S) for one, each in rows.items()}
-    speaking = set(reporting) - silent(found, calendar.bays(now_us))
-    raw = _counts(rows, found, speaking, window, calendar, served)
+    live = {one: row for one, row in found.items() if one in reporting}
+    suspect = silent(live, calendar.bays(now_us))
+    speaking = set(reporting) - suspect
+    nothing = np.full(window.steps, NOT_COVERED, dtype=np.int64)
+    believed = dict.fromkeys(speaking, nothing) | _believed(found, suspect)
+    raw = _counts(rows, believed, window, calendar, served)
     clocks = listened(clocks, raw, refill_s=refill_s)
     told = corrected(raw, clocks).since(window.margin)
     told_by = {one for one in speaking if told.rows[one] is not None}
@@ -87,17 +91,26 @@ def look(
     return Shown(Seen(told, bays, window.first), frozenset(told_by), clocks)
 
 
+def _believed(
+    found: Mapping[Detector, Ints], suspect: Collection[Detector]
+) -> dict[Detector, Ints]:
+    """Rows of the detectors that tell anything; of suspect ones what they told until they counted
+    last."""
+    rows = {one: row.copy() for one, row in found.items()}
+    for one in suspect:
+        counted = np.flatnonzero(rows[one] > 0)
+        rows[one][counted[-1] + 1 if counted.size else 0 :] = NOT_COVERED
+    return {one: row for one, row in rows.items() if (row != NOT_COVERED).any()}
+
+
 def _counts(
     rows: Mapping[Detector, Ints],
-    found: Mapping[Detector, Ints],
-    speaking: Collection[Detector],
+    believed: Mapping[Detector, Ints],
     window: Window,
     calendar: Calendar,
     served: Sequence[tuple[int, float]] | None,
 ) -> OpeningCounts:
     origin_us, opening = window.origin_us, window.opening
-    nothing = np.full(window.steps, NOT_COVERED, dtype=np.int64)
-    believed = {one: found.get(one, nothing) for one in speaking}
     return OpeningCounts(
         start_us=origin_us,
         closes_us=opening.until_us,
@@ -109,4 +122,5 @@ def _counts(
         exit=believed.get(Detector.EXIT),
         served_s=None if served is None else served_steps(served, origin_us, window.steps),
         queue_before=early(rows.get(Detector.TAIL, NO_ROWS)),
+        shut=opening.shut,
     )

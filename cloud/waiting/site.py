@@ -260,6 +260,9 @@ class OpeningCounts:
     opens_us: TimeUs | None = None
     """When the gate opens, where cars are counted from before: nobody can enter until then."""
 
+    shut: tuple[tuple[TimeUs, TimeUs], ...] = ()
+    """[from, until) of short closings within the opening: nobody can enter then either."""
+
     @property
     def steps(self) -> int:
         """Number of steps counted so far."""
@@ -295,7 +298,10 @@ class OpeningCounts:
         )
 
     def is_open(self, step: int) -> bool:
-        """Whether cars could enter in step `step`."""
+        """Whether cars could enter in step `step`, for the better half of it."""
+        middle_us = self.at_us(step) - self.step_s / 2 * US_PER_S
+        if any(begin <= middle_us < end for begin, end in self.shut):
+            return False
         return self.opens_us is None or self.at_us(step) > self.opens_us
 
     def is_asked(self, step: int) -> bool:

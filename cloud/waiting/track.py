@@ -96,12 +96,16 @@ def dropped(kept: Sequence[Checkpoint], *, step_s: float) -> list[Checkpoint]:
 
 
 def _table(seen: Seen) -> Ints:
-    """(steps, 4): tail, entry, exit, bays of each step; what stands nowhere is NOT_COVERED - 1."""
+    """(steps, 5): tail, entry, exit, bays of each step and whether it was shut; what stands nowhere
+    is NOT_COVERED - 1."""
     rows = [
         np.full(seen.counts.steps, NOT_COVERED - 1, dtype=np.int64) if row is None else row
         for row in seen.counts.rows.values()
     ]
-    return np.stack([*rows, seen.bays], axis=1)
+    shut = np.zeros(seen.counts.steps, dtype=np.int64)
+    if seen.counts.shut:
+        shut[:] = [not seen.counts.is_open(step) for step in range(shut.size)]
+    return np.stack([*rows, seen.bays, shut], axis=1)
 
 
 def _initial(model: SiteModel, key: bytes, seen: Seen) -> Checkpoint:

@@ -162,6 +162,6 @@ def test_status_and_opening_agree_at_every_minute_of_two_years(minute: int) -> N
     if current is not None:
         assert current.from_us <= t_us < current.until_us
         assert current.counts_from_us <= current.from_us
-    following = hours.following(t_us)
-    assert following is not None
-    assert following.from_us > t_us
+    opens_us = hours.opens_us(t_us)
+    assert opens_us is not None
+    assert opens_us > t_us

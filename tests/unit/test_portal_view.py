@@ -64,7 +64,7 @@ def measured(p50_s: float, p80_s: float, bracket: int) -> Estimate:
     )
 
 
-def forecast(p80_s: float) -> Forecast:
+def forecast(p80_s: float, *, live: bool = True) -> Forecast:
     """Of the morning, in quarters of an hour; the last two are too late."""
     opened = datetime(2026, 11, 21, 8, tzinfo=UTC)
     slots = [
@@ -79,7 +79,7 @@ def forecast(p80_s: float) -> Forecast:
         }
         for n in range(12)
     ]
-    return Forecast(opened, opened + timedelta(hours=3), NOW, live=True, slots=slots)
+    return Forecast(opened, opened + timedelta(hours=3), NOW, live=live, slots=slots)
 
 
 def shown(one: Estimate | None, *forecasts: Forecast, at: datetime = NOW) -> Shown:
@@ -180,7 +180,7 @@ def test_a_hopeless_queue_is_said_to_be_full() -> None:
 
 
 def test_what_is_usual_is_said_beside_unknown_and_never_as_the_headline() -> None:
-    card = wait_card(shown(None, forecast(700.0)), None, FRENCH)
+    card = wait_card(shown(None, forecast(700.0, live=False)), None, FRENCH)
     assert card.headline == "Attente inconnue"
     assert card.usual == "d’habitude moins de 15 min à cette heure"
 

@@ -1,8 +1,10 @@
 """How many are inside, from counters that drift: never negative, and from the past alone."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -34,8 +36,8 @@ def days(count: int, seed: int = 1) -> list[tuple[Vector, Vector]]:
 
 
 def test_it_is_closer_than_the_ratio_and_that_closer_than_the_difference() -> None:
-    past = days(60)
-    scores = occupancy._scores(occupancy._inside(past), occupancy._truths(past))
+    past = [occupancy.Day(entered, left, np.ones(48, dtype=bool)) for entered, left in days(60)]
+    scores = occupancy._scores(past, occupancy._inside(past), occupancy._truths(past))
     assert scores["mae.eclor"] < 0.8 * scores["mae.reset_ratio"]
     assert scores["mae.reset_ratio"] < scores["mae.reset"] < scores["mae.raw"]
 
@@ -75,6 +77,29 @@ def test_the_command_reads_a_file_and_prints_every_method(tmp_path: Path) -> Non
     assert len(lines) == len(occupancy.METHODS) + 1
     figures = json.loads(ended.stdout)["figures"]
     assert {"mae.raw", "mae.clip", "mae.reset", "mae.reset_ratio", "mae.eclor"} <= set(figures)
+
+
+def rows_of(first: datetime, count: int, minutes: int) -> list[str]:
+    """Rows of a day that repeats itself in local time, over `count` days from `first` (UTC)."""
+    rows = []
+    for n in range(count * 1_440 // minutes):
+        at = (first + timedelta(minutes=n * minutes)).astimezone(ZoneInfo("Europe/Paris"))
+        rows.append(f"{at.isoformat()},{9 <= at.hour < 12:d}0,{14 <= at.hour < 18:d}0")
+    return rows
+
+
+@pytest.mark.parametrize("minutes", [5, 7, 30, 60])
+@pytest.mark.parametrize("month", [3, 10])
+def test_nights_in_which_clocks_change_and_rows_that_lack_or_come_twice(
+    tmp_path: Path, month: int, minutes: int
+) -> None:
+    first = datetime(2026, month, 20, 22, tzinfo=UTC)
+    rows = rows_of(first, 14, minutes)
+    file = tmp_path / "doors.csv"
+    file.write_text("\n".join(["time,in,out", *rows[:40], *rows[47:], rows[60]]), encoding="utf-8")
+    figures = occupancy.measure(counts=file)
+    assert figures["days"] >= 9
+    assert figures["mae.eclor"] <= figures["mae.raw"]
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ def test_status_follows_the_local_clock_and_the_lunch_closure(
 
 
 def test_the_next_opening_is_found_a_week_later() -> None:
-    following = hours().following(saturday(18))
-    assert following is not None
-    assert to_datetime(following.from_us) == datetime(2026, 11, 28, 9, tzinfo=PARIS)
+    opens_us = hours().opens_us(saturday(18))
+    assert opens_us is not None
+    assert to_datetime(opens_us) == datetime(2026, 11, 28, 9, tzinfo=PARIS)
 
 
 def test_early_cars_count_but_never_those_of_the_opening_before() -> None:
@@ -146,3 +146,34 @@ def test_the_last_decision_on_the_bays_holds_and_then_the_declared_number() -> N
 def test_the_utc_clock_is_not_the_local_one() -> None:
     noon_utc = from_datetime(datetime(2026, 11, 21, 11, 30, tzinfo=UTC))
     assert hours().status(noon_utc) is Status.CLOSED
+
+
+def _short(begin: int, end: int) -> Exceptional:
+    """A closing between two minutes after ten."""
+    kind = ExceptionalKind.CLOSED
+    return Exceptional(kind, TimeUs(saturday(10, begin)), TimeUs(saturday(10, end)), "storm")
+
+
+def test_an_opening_goes_on_after_a_short_closing() -> None:
+    """Nobody is let in meanwhile, and for visitors it closes and opens as for any other."""
+    changed = hours().with_exceptions([_short(10, 40)])
+    morning, _ = changed.openings(date(2026, 11, 21), 1)
+    assert (morning.from_us, morning.until_us) == (saturday(9), saturday(12))
+    assert morning.shut == ((saturday(10, 10), saturday(10, 40)),)
+    assert changed.status(saturday(9, 59)) is Status.CLOSING_SOON
+    assert morning.closes_us(saturday(9, 59)) == saturday(10, 10)
+    assert changed.status(saturday(10, 20)) is Status.OPENING_SOON
+    assert changed.opens_us(saturday(10, 20)) == saturday(10, 40)
+    assert changed.current(saturday(10, 20)) is None
+    assert changed.current(saturday(10, 40)) == morning
+    assert morning.closes_us(saturday(10, 40)) == saturday(12)
+
+
+def test_in_an_hour_a_site_empties_and_a_lunch_closure_is_none_of_staff() -> None:
+    lasting = Exceptional(
+        ExceptionalKind.CLOSED, TimeUs(saturday(10)), TimeUs(saturday(11)), "storm"
+    )
+    parts = list(hours().with_exceptions([lasting]).openings(date(2026, 11, 21), 1))
+    assert [one.shut for one in parts] == [(), (), ()]
+    brief = parse_hours({"sat": [["09:00", "12:00"], ["12:30", "18:00"]]}, PARIS)
+    assert len(list(brief.openings(date(2026, 11, 21), 1))) == 2

@@ -91,3 +91,31 @@ def test_what_is_heard_of_the_clocks_is_told_on() -> None:
     )
     assert shown.clocks.late == {Detector.TAIL: 1}
     np.testing.assert_array_equal(shown.seen.counts.tail[:-1], CARS[:-1])  # type: ignore[index]
+
+
+def test_what_a_counter_told_before_it_fell_silent_stays() -> None:
+    """Whether it reports no more, or reports that nobody passes while all others count."""
+    window = window_of(OPENING, FROM_US + MINUTES * STEP_US, 0)
+    busy = np.ones(MINUTES, dtype=np.int64)
+    dead = busy.copy()
+    dead[40:] = 0
+    for reporting, tail in ((["entry", "exit"], busy[:40]), (["tail", "entry", "exit"], dead)):
+        found = {
+            Detector.TAIL: rows(tail, 0),
+            Detector.ENTRY: rows(busy, 0),
+            Detector.EXIT: rows(busy, 0),
+        }
+        shown = look(
+            found,
+            [Detector(one) for one in reporting],
+            window,
+            CALENDAR,
+            served=None,
+            clocks=Clocks(TimeUs(FROM_US + MINUTES * STEP_US), {}, {}),
+            refill_s=27.0,
+            now_us=TimeUs(FROM_US + MINUTES * STEP_US),
+        )
+        assert shown.speaking == {Detector.ENTRY, Detector.EXIT}
+        row = shown.seen.counts.tail
+        assert row is not None
+        assert row.tolist() == [1] * 40 + [NOT_COVERED] * 60
