@@ -33,11 +33,12 @@ from benchmarks.waiting_truth.design import DESIGNS, REFERENCE
 from cloud.waiting.model import Situation
 
 PACKAGES = ("numpy", "scikit-learn", "scipy")
+PARTIAL = ("queue_log", "site")
 OPTIONS = (
     Option("queue-log", Path, "Log of a real queue (.csv, .xz, .gz) instead.", default=None),
     Option("open", str, "Opening hours of the log, as 09:00-12:00,14:00-18:00.", default=""),
     Option("split", str, f"Days of the log: {' or '.join(log_judge.SPLITS)}.", "chronological"),
-    Option("site", str, "Only this simulated site; by default all.", default=""),
+    Option("site", str, "Only this simulated site; by default all.", default=None),
     Option("seed", int, "Of what is simulated and drawn.", default=7),
     Option("pictures", Path, "Draw a day and the reliability into this folder.", default=None),
 )
@@ -48,7 +49,7 @@ def measure(
     queue_log: Path | None = None,
     open: str = "",  # noqa: A002  the option's name
     split: str = "chronological",
-    site: str = "",
+    site: str | None = None,
     seed: int = 7,
     pictures: Path | None = None,
 ) -> Mapping[str, float]:
@@ -56,9 +57,9 @@ def measure(
     if queue_log is not None:
         return _of_log(queue_log, open, split, seed, pictures)
     names = [design.name for design in DESIGNS]
-    if site and site not in names:
+    if site is not None and site not in names:
         raise MeasurementError(f"--site {site}: give one of {', '.join(names)}")
-    chosen = [design for design in DESIGNS if site in ("", design.name)]
+    chosen = [design for design in DESIGNS if site in (None, design.name)]
     found = [one for design in chosen for one in judge(design, seed, _say)]
     if pictures is not None:
         with _into(pictures):

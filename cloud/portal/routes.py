@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from cloud.portal.snapshot import Snapshot, Snapshots
 from cloud.portal.texts import Language, Texts
 from cloud.portal.view import page
+from cloud.waiting.messages import Message
 
 router = APIRouter(include_in_schema=False)
 
@@ -69,6 +70,7 @@ async def _answer(request: Request, template: str, language: Language) -> Respon
             t=_texts(snapshot, language),
             languages=tuple(Language),
             static=_static,
+            unknown=Message("unknown").text(language.value),
         )
     )
     etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:24]}"'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -12,10 +12,12 @@ from cloud.waiting import messages
 from cloud.waiting.health import STALE_S
 from cloud.waiting.memory import Forecast
 from cloud.waiting.messages import LANGUAGES, Message
+from cloud.waiting.model import Basis, Situation
+from cloud.waiting.opening import Status
 from cloud.waiting.outlook import Slot, best
 from cloud.waiting.outlooks import slots_of
 from cloud.waiting.service import Shown, Told, bracket_after
-from cloud.waiting.shape import level, minutes
+from cloud.waiting.shape import Confidence, level, minutes
 from cloud.waiting.store import Facility
 from protocols.time import US_PER_S, Clock, TimeUs, to_datetime
 
@@ -187,6 +189,21 @@ def wait_body(shown: Shown, *, travel_min: int = 0) -> dict[str, Any]:
         "travel_min": travel_min,
         "p_admitted_if_leave_now": _chance(shown.admitted_after(travel_min * 60.0)),
         "notice": shown.notice,
+        "message_key": message.key,
+        "message": _texts(message),
+    }
+
+
+def unknown_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left of an earlier answer when nothing new can be had: which facility it was of."""
+    message = Message("unknown")
+    return {
+        **dict.fromkeys(body),
+        **{key: body[key] for key in ("id", "site", "territory", "name", "capacity", "travel_min")},
+        "status": Status.UNKNOWN.value,
+        "confidence": Confidence.NONE.value,
+        "basis": Basis.NONE.value,
+        "situation": Situation.NONE.value,
         "message_key": message.key,
         "message": _texts(message),
     }

@@ -24,6 +24,10 @@ AT_LEAST = 0.2
 """Quantile of the wait behind the cars that are seen, where there may be more of them."""
 
 
+EDGE = 2
+"""So near its end the grid holds what lies beyond it too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What an estimate rests on: detectors that speak, times of service, a learned profile.
@@ -87,16 +91,18 @@ def estimate(
         trend=trend(before, state),
         admitted=float(1.0 - wait.p_over((closes_us - state.t_us) / US_PER_S)),
     )
-    if _is_out_of_sight(wait, sources):
+    if _is_out_of_sight(model, wait, sources):
         return replace(told, level=Level.BUSY, at_least_s=wait.quantile(AT_LEAST))
     return _with_figures(told, wait, settled_bracket(p80_s, bracket_min))
 
 
-def _is_out_of_sight(wait: WaitLaw, sources: Sources) -> bool:
-    """Whether the queue may well reach beyond the counter at its tail: who stands there was not
-    counted, and the law knows nothing of them."""
-    reach = sources.reach if Detector.TAIL in sources.speaking else None
-    return reach is not None and wait.ahead(0.8) >= reach
+def _is_out_of_sight(model: SiteModel, wait: WaitLaw, sources: Sources) -> bool:
+    """Whether the queue may well reach beyond the counter at its tail, or beyond the grid: the law
+    knows nothing of who stands there."""
+    most = model.max_queue - EDGE
+    if sources.reach is not None and Detector.TAIL in sources.speaking:
+        most = min(most, sources.reach)
+    return wait.ahead(0.8) >= most
 
 
 def _with_figures(told: Estimate, wait: WaitLaw, bracket_min: int) -> Estimate:

@@ -158,7 +158,7 @@ class Estimator:
             model.model,
             state,
             _minutes_ago(points),
-            _sources(site, shown.speaking, model),
+            _sources(site, shown, model),
             computed_at=now,
             closes_us=site.opening.closes_us(now_us),
             bracket_min=track.bracket_min,
@@ -170,7 +170,7 @@ class Estimator:
 
     def _look(self, site: Site, heard: Heard, now_us: TimeUs) -> Shown:
         """What the counters of a site show since its oldest checkpoint."""
-        served = heard.served.get(site.key, ()) if site.facility.service is not None else None
+        served = heard.served.get(site.key) or None  # nothing told in this opening: as if none did
         return look(
             heard.of(site),
             site.reporting,
@@ -218,9 +218,10 @@ class Estimator:
         return Fresh(one.site.key, opening_at, one.kept[0].step, new)
 
 
-def _sources(site: Site, speaking: frozenset[Detector], model: Model) -> Sources:
-    one = site.facility
-    return Sources(speaking, one.service is not None, model.openings >= ENOUGH, one.tail_reach)
+def _sources(site: Site, shown: Shown, model: Model) -> Sources:
+    served = shown.seen.counts.served_s is not None
+    learned = model.openings >= ENOUGH
+    return Sources(shown.speaking, served, learned, site.facility.tail_reach)
 
 
 def _minutes_ago(points: Sequence[Checkpoint]) -> State:

@@ -17,8 +17,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from cloud.api.etag import encode, tag
 from cloud.waiting import service, store
-from cloud.waiting.answers import as_of, wait_body
-from protocols.time import Clock
+from cloud.waiting.answers import as_of, unknown_body, wait_body
+from cloud.waiting.health import STALE_S
+from protocols.time import US_PER_S, Clock
 
 READ_EVERY_S = 5.0
 HEARTBEAT_S = 15.0
@@ -34,6 +35,7 @@ class WaitFeed:
         self._most = most
         self._changed = asyncio.Condition()
         self._bodies: Mapping[int, dict[str, Any]] = {}
+        self._read_us = clock.now_us()
         self._reader: asyncio.Task[None] | None = None
         self._stopping = False
         self.listeners = 0
@@ -93,13 +95,17 @@ class WaitFeed:
             await asyncio.sleep(READ_EVERY_S)
 
     async def _read(self) -> None:
-        """Read all answers; while the database is away the last ones stand, with their time."""
+        """Read all answers; while the database is away the last ones stand until they are stale."""
         try:
             async with self._pool.connection() as conn:
                 facilities = await store.facilities(conn)
                 found = await service.shown(conn, facilities, as_of(self._clock))
         except (psycopg.Error, PoolTimeout):
-            return
-        self._bodies = {one.facility.facility_id: wait_body(one) for one in found}
+            if self._clock.now_us() - self._read_us <= STALE_S * US_PER_S:
+                return
+            self._bodies = {key: unknown_body(body) for key, body in self._bodies.items()}
+        else:
+            self._read_us = self._clock.now_us()
+            self._bodies = {one.facility.facility_id: wait_body(one) for one in found}
         async with self._changed:
             self._changed.notify_all()

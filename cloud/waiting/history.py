@@ -11,7 +11,6 @@ from psycopg.rows import dict_row
 
 from cloud.storage import queries
 from cloud.waiting.shape import minutes
-from cloud.waiting.site import Detector
 from cloud.waiting.store import Facility
 
 SQL = queries.load(__file__)
@@ -26,7 +25,6 @@ async def hours(
     """The hours of [since, until) in which a wait was estimated, in order."""
     values = {
         "facility_id": facility.facility_id,
-        "entry_id": facility.detectors.get(Detector.ENTRY),
         "since": since,
         "until": until,
     }

@@ -187,7 +187,8 @@ from wait_score where facility_id = any(%(facilities)s) and day >= %(first)s
 group by facility_id;
 
 -- name: history
--- By the hour: how many cars entered, and the median of what was shown. A queue out of sight of
+-- By the hour: how many cars entered, by the counter that stood there then, and the median of what
+-- was shown. A queue out of sight of
 -- its counter is longer than every other; null where that is the median.
 select h.t, p.forward_count as visitors, nullif(h.p50_s, 'infinity') as p50_s,
        nullif(h.p80_s, 'infinity') as p80_s
@@ -199,7 +200,10 @@ from (select date_bin('1 hour', e.t, 'epoch'::timestamptz) as t,
                                       then 'infinity'::float8 end as over) b
       where e.facility_id = %(facility_id)s and e.t >= %(since)s and e.t < %(until)s
       group by 1) h
-left join passage_hour p on p.device_id = %(entry_id)s and p.t = h.t
+left join lateral (select device_id from facility_entry y
+                   where y.facility_id = %(facility_id)s and y.since <= h.t
+                   order by y.since desc limit 1) d on true
+left join passage_hour p on p.device_id = d.device_id and p.t = h.t
 order by h.t;
 
 -- name: exceptions

@@ -129,6 +129,7 @@ class Shown:
             age_s=self.age_s,
             inferred=inferred,
             degraded=inferred and Detector.TAIL in self.facility.detectors,
+            novel=self.typical is None,
         )
 
     @property

@@ -80,16 +80,18 @@ def confidence(
     age_s: int | None,
     inferred: bool = False,
     degraded: bool = False,
+    novel: bool = False,
 ) -> Confidence:
     """From the width of the interval, the detectors and the age of the counts.
 
-    `inferred`: no detector sees the queue. `degraded`: one that stands there is not used.
+    `inferred`: no detector sees the queue. `degraded`: one that stands there is not used. `novel`:
+    nothing is known yet of who usually comes at this time.
     """
     if p50_s is None or p95_s is None or age_s is None:
         return Confidence.NONE
     width = (p95_s - p50_s) / max(300.0, p50_s)
     rank = 0 if width <= 1 else 1 if width <= 2 else 2
-    rank += inferred + degraded
+    rank += inferred + degraded + novel
     rank += age_s > LESS_SURE_AFTER_S
     return _ORDER[min(rank, 2)]
 

@@ -98,6 +98,24 @@ def passages(
     )
 
 
+def samples(
+    conn: psycopg.Connection, device_id: int, point: str, values: list[tuple[datetime, float]]
+) -> None:
+    """Samples of one point of a device."""
+    series = _key(
+        conn,
+        "insert into series (device_id, point) values (%s, %s) returning series_id",
+        (device_id, point),
+    )
+    _partitions(conn, Kind.SAMPLE, [t for t, _ in values])
+    for t, value in values:
+        conn.execute(
+            "insert into sample_reading (t, series_id, window_s, quality, value)"
+            " values (%s, %s, 60, 0, %s)",
+            (t, series, value),
+        )
+
+
 def minutes(start: datetime, counts: list[int]) -> list[tuple[datetime, int]]:
     """Counts of consecutive minutes from `start`."""
     return [(start + timedelta(minutes=i), count) for i, count in enumerate(counts)]

@@ -202,3 +202,31 @@ async def test_steps_of_an_hour_begin_with_the_opening(
     assert [one["t"][11:16] for one in quarters["items"]][:3] == ["07:50", "08:00", "08:15"]
     hours = await answered(web, f"{PATH}/forecast", **query, step=60)
     assert [one["t"][11:16] for one in hours["items"]] == ["07:50", "08:00", "09:00", "10:00"]
+
+
+async def test_a_line_longer_than_the_grid_is_told_as_more_than(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    """A cap must not be presented as a value."""
+    morning(conn, ids, tail=[0] * 60 + [2] * 90, entry=[1, 0] * 45, exit=[0, 0, 1, 0] * 22 + [0, 0])
+    await estimated(web)
+    body = await answered(web)
+    assert (body["wait_minutes"], body["people_ahead"]) == (None, None)
+    assert body["at_least_minutes"] > 60
+    assert body["confidence"] == "low"
+
+
+async def test_visitors_stay_where_they_were_counted_when_the_counter_is_replaced(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    morning(conn, ids, **BUSY)
+    await estimated(web)
+    conn.execute(
+        "insert into passage_hour (device_id, t, rows, covered_s, quality, forward_count)"
+        " values (%s, '2026-11-21T09:00:00Z', 60, 3600, 0, 40)",
+        (ids["dechetterie/entry"],),
+    )
+    conn.execute("update facility set entry_device_id = exit_device_id")
+    query = {"from": "2026-11-21T09:00:00Z", "to": "2026-11-21T10:00:00Z"}
+    (hour,) = (await answered(web, f"{PATH}/history", **query))["items"]
+    assert hour["visitors"] == 40

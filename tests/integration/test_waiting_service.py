@@ -10,12 +10,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg_pool import AsyncConnectionPool
 
 from cloud.waiting import evidence, learner, record, scoring
 from cloud.waiting.estimator import Estimator
 from cloud.waiting.feed import WaitFeed
 from protocols.time import US_PER_S
-from tests.integration.seeded_territory import NOW, NOW_US, seed
+from tests.integration.seeded_territory import NOW, NOW_US, samples, seed
 from tests.integration.waiting_site import OPENED, past, write
 from tests.integration.waiting_web import (
     BUSY,
@@ -477,6 +478,13 @@ async def test_listeners_get_the_present_state_and_each_change_once(
         held = feed.events(facility[0], number.removeprefix("id: "))
         await anext(held)
         assert "Neu" in (await anext(held)).decode()
+        web.clock.advance_us(601 * US_PER_S)
+        feed._pool = AsyncConnectionPool(open=False)  # as while the database is away
+        await feed._read()
+        stale = json.loads((await anext(events)).decode().splitlines()[2].removeprefix("data: "))
+        assert (stale["id"], stale["status"]) == ("dechetterie", "unknown")
+        assert (stale["wait_minutes"], stale["age_s"], stale["level"]) == (None, None, None)
+        assert stale.keys() == json.loads(data.removeprefix("data: ")).keys()
         await feed.stop()
         assert [event async for event in events] == []
     assert feed.listeners == 0
@@ -502,6 +510,9 @@ async def test_times_of_service_make_situation_d(
     assert device is not None
     conn.execute("update facility set service_device_id = %s, service_point = 'service_s'", device)
     morning(conn, ids, **BUSY)
+    assert await estimated(web) == {"A": 1}  # nobody has told a time yet
+    conn.execute("delete from wait_estimate")
+    samples(conn, device[0], "service_s", [(NOW - timedelta(minutes=5), 600.0)])
     assert await estimated(web) == {"D": 1}
     body = await answered(web)
     assert (body["situation"], body["basis"]) == ("D", "measured")
