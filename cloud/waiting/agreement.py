@@ -6,17 +6,30 @@ believed, which is then half given up.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.waiting.bays import Room, Weights, conservation
+from cloud.waiting.bays import Room, conservation
 from cloud.waiting.site import SiteModel
-from cloud.waiting.state import State, any_level
+from cloud.waiting.state import State, any_level, by_busy, ones
 
 Vector = NDArray[np.float64]
 
 IMPOSSIBLE = 1e-12
 """Under this the counts contradict the state: the filter is reset, and the reset counted."""
+
+
+class Agreement(NamedTuple):
+    """What a step's counts say of a grid: its cells' weights by bays busy, where nobody waits and
+    where somebody does, so that their sum is 1; the bays in use; the mass that was left over."""
+
+    empty: Vector
+    queued: Vector
+    bays: Vector
+    total: float
 
 
 def agreed(
@@ -26,35 +39,46 @@ def agreed(
     counts: tuple[int | None, int | None, int | None],
     *,
     is_open: bool,
-) -> tuple[Vector, Vector, float]:
-    """Grid and bays made to agree, and the evidence; without an entry `fill` has done it.
+) -> Agreement:
+    """How grid and bays agree; without an entry the cars that waited have filled the bays.
 
     Where nobody counts who leaves, it is not known which free bays are of this step: they are
     weighed as if free all the while, or a site that looks full would be believed to have grown.
     """
     _, entered, left = counts
     if entered is None:
-        total = float(grid.sum())
-        return grid / max(total, IMPOSSIBLE), state.bays, total
+        return unweighed(state, float(grid.sum()))
     pressure = round(model.step_s / model.refill_s, 2) if is_open else 0.0
-    room = Room(model.max_bays, pressure, model.blocked)
-    weights = conservation(room, 0, 0) if left is None else conservation(room, entered, left)
-    return _conserve(grid, state.bays, weights)
+    seen = (0, 0) if left is None else (entered, left)
+    return _conserved(grid, state.bays, _weights(model.max_bays, pressure, model.blocked, *seen))
 
 
-def _conserve(grid: Vector, bays: Vector, weights: Weights) -> tuple[Vector, Vector, float]:
-    """Grid and bays made to agree; also the mass left over, which is the evidence of the counts."""
-    idle, waiting = weights
-    empty = any_level(grid[:, 0]) @ idle
-    queued = any_level(grid[:, 1:]).sum(axis=0) @ waiting
-    belief = bays * (empty + queued)
-    out = np.empty_like(grid)
-    out[:, 0] = grid[:, 0] * (idle @ bays)
-    out[:, 1:] = grid[:, 1:] * (waiting @ bays)
-    total = float(out.sum())
+def unweighed(state: State, total: float) -> Agreement:
+    """All cells alike, of a grid whose sum is `total`."""
+    weights = np.full(state.bays.size, 1.0 / max(total, IMPOSSIBLE))
+    return Agreement(weights, weights, state.bays, total)
+
+
+@lru_cache(maxsize=4096)
+def _weights(max_bays: int, pressure: float, blocked: float, entered: int, left: int) -> Vector:
+    """`conservation`, (2 x bays busy, bays in use): nobody waits, then somebody does."""
+    return np.concatenate(conservation(Room(max_bays, pressure, blocked), entered, left))
+
+
+def _conserved(grid: Vector, bays: Vector, weights: Vector) -> Agreement:
+    """By the weights of (nobody waits or somebody does, bays busy) and bays in use."""
+    columns = bays.size
+    mass = np.empty(2 * columns)
+    mass[:columns] = any_level(grid[:, 0])
+    mass[columns:] = by_busy(grid)
+    mass[columns:] -= mass[:columns]
+    fits = weights.dot(bays)
+    total = float(mass.dot(fits))
     if not total > IMPOSSIBLE:
-        return grid, bays, 0.0
-    return out / total, np.asarray(belief / belief.sum()), total
+        return Agreement(fits[:columns], fits[columns:], bays, 0.0)
+    fits /= total
+    belief = bays * mass.dot(weights)
+    return Agreement(fits[:columns], fits[columns:], belief / belief.dot(ones(columns)), total)
 
 
 def reset(grid: Vector) -> Vector:

@@ -15,28 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.waiting import kernel
-from cloud.waiting.agreement import IMPOSSIBLE, agreed, reset
-from cloud.waiting.drift import bays_drift, learned
-from cloud.waiting.moves import (
-    abandon,
-    arrive,
-    arrive_unseen,
-    enter,
-    fill,
-    fold,
-    leak,
-    leave,
-    level_drift,
-    longest,
-)
-from cloud.waiting.site import DETECTORS, NOT_COVERED, OpeningCounts, SiteModel
-from cloud.waiting.state import State, any_level, by_level, level_prior, start
+from cloud.waiting.agreement import IMPOSSIBLE, Agreement, agreed, reset, unweighed
+from cloud.waiting.drift import bays_drift, learned, level_drift
+from cloud.waiting.moves import abandon, arrive, enter, fold, leave, longest
+from cloud.waiting.site import NOT_COVERED, Detector, OpeningCounts, SiteModel
+from cloud.waiting.state import State, any_level, busy_by_level, by_level, start
+from cloud.waiting.unseen import arrive_unseen, fill, leave_unseen
 from protocols.time import US_PER_S, TimeUs
 
 Vector = NDArray[np.float64]
-
-LEVEL_MOVE_S = 4.0 * 3600.0
-"""Mean time until a level is forgotten for the usual law of levels: about an opening."""
 
 LEAK_PER_S = 1e-5
 """Share of the mass that forgets its queue each second (4 % an hour): keeps the filter awake."""
@@ -58,46 +45,76 @@ def step(
     """
     dt_s = model.step_s
     expected = model.profile.rate(kind, second) * dt_s
-    service = state.service_rate * dt_s
-    laws = _laws(model, counts, expected * state.level_mean)
-    before = by_level(state) if laws[0] is None else any_level(state.grid)[None]
-    live = before[:, : longest(before) + 1]
-    if laws[0] is None:
+    if counts[0] is None:
         coming = model.profile.demand(kind, second) * dt_s
-        grid = arrive_unseen(live, coming, model)
+        before = by_level(state)
+        moved = arrive_unseen(before[:, : longest(before) + 1], coming, model)
     else:
-        grid = arrive(live, laws[0])
-    grid = leave(enter(grid, laws[1]), laws[2], counts[1] or 0, service)
-    if laws[1] is None:
-        grid = fill(grid, state.bays, model)
-    grid = abandon(fold(grid, model), model.leave_rate * dt_s)
-    grid, bays, total = agreed(model, state, grid, counts, is_open=is_open)
-    resets = state.resets
+        before = any_level(state.grid)[None]
+        least, weights = _law(model, Detector.TAIL, counts[0], expected * state.level_mean)
+        moved = arrive(before[:, : longest(before) + 1], least, weights[None])
+    moved = _through(model, state, moved, counts)
+    found = agreed(model, state, moved, counts, is_open=is_open)
+    resets, total = state.resets, found.total
     if not total > IMPOSSIBLE:
-        grid, total, resets = reset(before), IMPOSSIBLE, resets + 1
-    grid = leak(grid, LEAK_PER_S * dt_s)
-    if grid.shape[0] > 1:
-        grid = level_drift(grid, level_prior(model), dt_s / LEVEL_MOVE_S)
-    after = State(
+        moved, found = reset(before), unweighed(state, 1.0)
+        resets, total = resets + 1, IMPOSSIBLE
+    grid = _whole(model, moved, found, LEAK_PER_S * dt_s)
+    bays = bays_drift(model, found.bays, second)
+    level, service = learned(model, state, grid, bays, counts, expected, served_s)
+    return State(
         t_us=TimeUs(state.t_us + round(dt_s * US_PER_S)),
         grid=grid,
-        bays=bays_drift(model, bays, second),
-        service=state.service,
-        level=state.level,
+        bays=bays,
+        service=service,
+        level=level,
         resets=resets,
         evidence=state.evidence + math.log(total),
     )
-    return learned(model, state, after, counts, expected, served_s)
+
+
+def _through(
+    model: SiteModel,
+    state: State,
+    grid: Vector,
+    counts: tuple[int | None, int | None, int | None],
+) -> Vector:
+    """Cars enter and leave, as counted or as the model expects; some give up waiting."""
+    _, entered, left = counts
+    columns, service = state.bays.size, state.service_rate * model.step_s
+    if entered is not None:
+        grid = enter(grid, _law(model, Detector.ENTRY, entered))
+    if left is None:
+        grid = leave_unseen(grid, columns, service)
+    else:
+        grid = leave(grid, columns, left, model.detectors[Detector.EXIT], entered or 0, service)
+    if entered is None:
+        grid = fill(grid, state.bays, model)
+    return abandon(fold(grid, model.max_queue + 1), model.leave_rate * model.step_s)
+
+
+def _whole(model: SiteModel, grid: Vector, found: Agreement, leak: float) -> Vector:
+    """The grid weighed, in its full size. A share `leak` of it forgets its queue, and a level is
+    forgotten for the usual ones."""
+    levels, rows, columns = grid.shape
+    if levels > 1:
+        grid = level_drift(model, grid)
+    keep = 1.0 - leak
+    out = np.zeros((levels, model.max_queue + 1, columns))
+    np.multiply(grid, keep * found.queued, out=out[:, :rows])
+    np.multiply(grid[:, 0], keep * found.empty, out=out[:, 0])
+    if leak > 0.0:
+        out[:, 0] += leak / keep * busy_by_level(out)
+    return out
 
 
 def blind(model: SiteModel, state: State, *, second: float, kind: int) -> State:
     """The state one step later where nothing is counted and nothing learned: a forecast's step."""
     coming = model.profile.demand(kind, second) * model.step_s
     before = by_level(state)
-    grid = arrive_unseen(before[:, : longest(before) + 1], coming, model)
-    grid = fill(leave(grid, None, 0, state.service_rate * model.step_s), state.bays, model)
-    grid = abandon(fold(grid, model), model.leave_rate * model.step_s)
-    grid = level_drift(grid / grid.sum(), level_prior(model), model.step_s / LEVEL_MOVE_S)
+    moved = arrive_unseen(before[:, : longest(before) + 1], coming, model)
+    moved = _through(model, state, moved, (None, None, None))
+    grid = _whole(model, moved, unweighed(state, float(moved.sum())), 0.0)
     return replace(state, t_us=TimeUs(state.t_us + round(model.step_s * US_PER_S)), grid=grid)
 
 
@@ -127,17 +144,13 @@ def run(
         yield state
 
 
-def _laws(
-    model: SiteModel, counts: tuple[int | None, int | None, int | None], arrivals: float
-) -> list[tuple[int, Vector] | None]:
-    """Of the cars that passed each detector. What is expected bears on the tail alone: who enters
-    and leaves is expected by the grid's own moves."""
-    return [
-        None
-        if count is None
-        else kernel.passed(count, flow, model.detectors[one].miss, model.detectors[one].double)
-        for one, count, flow in zip(DETECTORS, counts, (arrivals, None, None), strict=True)
-    ]
+def _law(
+    model: SiteModel, detector: Detector, counted: int, expected: float | None = None
+) -> tuple[int, Vector]:
+    """Of the cars that passed a detector. What is expected bears on the tail alone: who enters and
+    leaves is expected by the grid's own moves."""
+    law = model.detectors[detector]
+    return kernel.passed(counted, expected, law.miss, law.double)
 
 
 def _covered(row: NDArray[np.int64] | None, index: int) -> int | None:

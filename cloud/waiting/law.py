@@ -65,8 +65,10 @@ def wait(model: SiteModel, state: State, situation: Situation = Situation.A) -> 
     weights = queue.copy()
     weights[0] = max(weights[0] - p_zero, 0.0)
     table = _table(queue.size, round(model.cv2, 2), _rounded_weight(state.service[0]))
-    cdf = p_zero + weights @ table
-    cdf = np.minimum(cdf / max(cdf[-1], 1e-12), 1.0)
+    cdf = weights.dot(table)
+    cdf += p_zero
+    cdf /= max(float(cdf[-1]), 1e-12)
+    np.minimum(cdf, 1.0, out=cdf)
     if model.calibrations:
         cdf = model.calibration(situation).probability(cdf)
     return WaitLaw(float(cdf[0]), GRID * scale_s, cdf, queue, situation)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cloud.waiting import grid
-from cloud.waiting.moves import joining
 from cloud.waiting.site import (
     KINDS,
     NOT_COVERED,
@@ -27,6 +26,7 @@ from cloud.waiting.site import (
     SiteModel,
     Vector,
 )
+from cloud.waiting.unseen import joining
 
 PRIOR_OPENINGS = 2.0
 """Openings that the shape of all days is worth in a slot of one kind of day."""

@@ -55,29 +55,30 @@ class State:
     @property
     def level_mean(self) -> float:
         """Arrivals over the profile, within LEVEL_LIMITS."""
-        if self.grid.shape[0] > 1:
-            return float(self.grid.sum(axis=(1, 2)) @ LEVELS)
+        levels = self.grid.shape[0]
+        if levels > 1:
+            return float(self.grid.reshape(levels, -1).sum(axis=1).dot(LEVELS))
         return min(max(self.level[0] / self.level[1], LEVEL_LIMITS[0]), LEVEL_LIMITS[1])
 
     @property
     def queue(self) -> Vector:
         """P(cars waiting = 0, 1, ...)."""
-        return np.asarray(any_level(self.grid).sum(axis=1))
+        return by_queue(self.grid)
 
     @property
     def busy(self) -> Vector:
         """P(bays busy = 0, 1, ...)."""
-        return np.asarray(any_level(self.grid).sum(axis=0))
+        return by_busy(self.grid)
 
     @property
     def mean_bays(self) -> float:
         """Expected bays in use."""
-        return float(self.bays @ np.arange(self.bays.size))
+        return float(self.bays.dot(np.arange(self.bays.size)))
 
     @property
     def free(self) -> float:
         """P(nobody waits and a bay is free)."""
-        return float(any_level(self.grid[:, 0]) @ _above(self.bays))
+        return free(self.grid, self.bays)
 
     def to_bytes(self) -> bytes:
         """A checkpoint; `from_bytes` of the same model gives the state back exactly."""
@@ -121,6 +122,44 @@ _HEAD = 10
 def any_level(grid: Vector) -> Vector:
     """Summed over the levels; as it is where there is but one, as at every site with a tail."""
     return grid[0] if grid.shape[0] == 1 else np.asarray(grid.sum(axis=0))
+
+
+def by_queue(grid: Vector) -> Vector:
+    """P(cars waiting = 0, 1, ...)."""
+    levels, rows, columns = grid.shape
+    mass = grid.reshape(-1, columns).dot(ones(columns))
+    return mass if levels == 1 else np.asarray(mass.reshape(levels, rows).sum(axis=0))
+
+
+def by_busy(grid: Vector) -> Vector:
+    """P(bays busy = 0, 1, ...)."""
+    cells = grid.reshape(-1, grid.shape[2])
+    return np.asarray(ones(cells.shape[0]).dot(cells))
+
+
+def busy_by_level(grid: Vector) -> Vector:
+    """P(level, bays busy), (levels, bays busy)."""
+    rows = ones(grid.shape[1])
+    return rows.dot(grid[0])[None] if grid.shape[0] == 1 else np.asarray(rows @ grid)
+
+
+def free(grid: Vector, bays: Vector) -> float:
+    """P(nobody waits and a bay is free)."""
+    return float(any_level(grid[:, 0]).dot(_more(bays.size).dot(bays)))
+
+
+def ones(size: int) -> Vector:
+    """(size,): a product with them is the quickest sum of a small array."""
+    return _ONES[:size]
+
+
+_ONES = np.ones(4096)
+
+
+@lru_cache(maxsize=64)
+def _more(size: int) -> Vector:
+    """Whether bays in use (columns) are more than bays busy (rows)."""
+    return np.triu(np.ones((size, size)), k=1)
 
 
 def start(
@@ -172,11 +211,6 @@ def level_law(seen: float, expected: float) -> Vector:
     return law
 
 
-def level_prior(model: SiteModel) -> Vector:
-    strength = round(1.0 / max(model.profile.dispersion, 1e-3), 1)
-    return level_law(strength, strength)
-
-
 def bays_prior(model: SiteModel, second: float) -> Vector:
     """P(c bays in use) from what is usual at that time of the day; never none, never 0 bays."""
     return _bays_prior(model.max_bays, model.usual_bays(second), model.bays_spread)
@@ -190,8 +224,3 @@ def _bays_prior(max_bays: int, usual: float, spread: float) -> Vector:
     law /= law.sum()
     law.flags.writeable = False
     return law
-
-
-def _above(bays: Vector) -> Vector:
-    """P(bays in use > b) for b = 0, 1, ..."""
-    return np.asarray(1.0 - np.cumsum(bays))

@@ -1,0 +1,88 @@
+"""How the mass of the grid moves where nobody counts: as the model expects.
+
+Arrivals are Poisson by the profile and its level, and some stay away from a long queue; departures
+are binomial from the busy bays; waiting cars take a free bay at once.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud.waiting import kernel
+from cloud.waiting.moves import arrive, by_columns, to_columns
+from cloud.waiting.site import SiteModel
+from cloud.waiting.state import LEVELS
+
+Vector = NDArray[np.float64]
+
+RARE = 1e-5
+"""Chance of so many unseen cars in a step, under the highest level, that is worth following."""
+
+UNLIKELY = 1e-4
+"""Chance of so many bays in use that is not worth following."""
+
+
+def arrive_unseen(grid: Vector, expected: float, model: SiteModel) -> Vector:
+    """Poisson arrivals by level, `expected` at level 1; some stay away from a long queue."""
+    rows = grid.shape[1]
+    laws = _poissons(tuple(float(f"{expected * one:.2e}") for one in LEVELS.tolist()))
+    coming = joining(model.max_queue + 1, round(model.balk_queue, 1))[:rows, None] * grid
+    out = arrive(coming, 0, laws)
+    out[:, :rows] += grid
+    out[:, :rows] -= coming
+    return out
+
+
+@lru_cache(maxsize=4096)
+def _poissons(means: tuple[float, ...]) -> Vector:
+    """A row of kernel.poisson for each mean, as far as one of them is worth following."""
+    laws = [kernel.poisson(mean) for mean in means]
+    out = np.zeros((len(laws), max(law.size for law in laws)))
+    for row, law in zip(out, laws, strict=True):
+        row[: law.size] = law
+    last = int(np.flatnonzero(out.max(axis=0) > RARE)[-1])
+    return np.asarray(out[:, : last + 1] / out[:, : last + 1].sum(axis=1, keepdims=True))
+
+
+@lru_cache(maxsize=1024)
+def joining(rows: int, balk_queue: float) -> Vector:
+    """A car joins a queue of q with chance exp(-(q / balk_queue)^2)."""
+    return np.exp(-((np.arange(rows) / balk_queue) ** 2))
+
+
+def leave_unseen(grid: Vector, columns: int, service: float) -> Vector:
+    """Departures as the model expects them, `service` of a busy bay a step. Back to `columns`."""
+    return by_columns(grid, _thinning(grid.shape[2], columns, round(service, 5)))
+
+
+@lru_cache(maxsize=1024)
+def _thinning(size: int, columns: int, service: float) -> Vector:
+    """P(b busy -> b' still busy) of binomial departures, rows b, columns b'."""
+    leave = 1.0 - math.exp(-service)
+    table = np.zeros((size, size))
+    for busy in range(size):
+        for still in range(busy + 1):
+            gone = busy - still
+            table[busy, still] = math.comb(busy, gone) * leave**gone * (1.0 - leave) ** still
+    return to_columns(table, columns)
+
+
+def fill(grid: Vector, bays: Vector, model: SiteModel) -> Vector:
+    """Waiting cars take the free bays at once: of the mass only the cars in all are kept."""
+    levels, rows, columns = grid.shape
+    totals = np.zeros((levels, rows + columns - 1))
+    for busy in range(columns):
+        totals[:, busy : busy + rows] += grid[..., busy]
+    out = np.zeros_like(grid)
+    for bay_count in range(1, model.max_bays + 1):
+        weight = bays[bay_count]
+        if weight < UNLIKELY:
+            continue
+        out[:, 0, :bay_count] += weight * totals[:, :bay_count]
+        waiting = totals[:, bay_count : bay_count + rows]
+        out[:, : waiting.shape[1], bay_count] += weight * waiting
+    return out
