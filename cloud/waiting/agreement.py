@@ -40,17 +40,13 @@ def agreed(
     *,
     is_open: bool,
 ) -> Agreement:
-    """How grid and bays agree; without an entry the cars that waited have filled the bays.
-
-    Where nobody counts who leaves, it is not known which free bays are of this step: they are
-    weighed as if free all the while, or a site that looks full would be believed to have grown.
-    """
+    """How grid and bays agree; without an entry the cars that waited have filled the bays."""
     _, entered, left = counts
     if entered is None:
         return unweighed(state, float(grid.sum()))
     pressure = round(model.step_s / model.refill_s, 2) if is_open else 0.0
-    seen = (0, 0) if left is None else (entered, left)
-    return _conserved(grid, state.bays, _weights(model.max_bays, pressure, model.blocked, *seen))
+    weights = _weights(model.max_bays, pressure, model.blocked, entered, left)
+    return _conserved(grid, state.bays, weights)
 
 
 def unweighed(state: State, total: float) -> Agreement:
@@ -60,7 +56,9 @@ def unweighed(state: State, total: float) -> Agreement:
 
 
 @lru_cache(maxsize=4096)
-def _weights(max_bays: int, pressure: float, blocked: float, entered: int, left: int) -> Vector:
+def _weights(
+    max_bays: int, pressure: float, blocked: float, entered: int, left: int | None
+) -> Vector:
     """`conservation`, (2 x bays busy, bays in use): nobody waits, then somebody does."""
     return np.concatenate(conservation(Room(max_bays, pressure, blocked), entered, left))
 

@@ -7,6 +7,11 @@ a site with several flows a share of the bays is moreover of no use to the car a
 (`blocked`), and holds up those behind. The bays left free are then the sum of two binomial laws:
 somebody waits while exactly those are free; while nobody waits more may be free, for want of cars.
 And x departures themselves are likely or not by how many cars were being served.
+
+Where nobody counts who leaves, a queue finds F bays free in a step, left in it or before, and L of
+them are free at its end: F = L + the cars that entered. Each is as likely to stay free as one that
+was free before, s, so the law of L is s^L over the sum of s^0 ... s^F. Without the sum a queue
+would be likelier by each free bay, and trials would speak for a site that is always full.
 """
 
 from __future__ import annotations
@@ -47,8 +52,10 @@ Weights = tuple[Vector, Vector]
 """By (bays busy at the end of a step, bays in use): nobody waits, and somebody does."""
 
 
-def conservation(room: Room, entered: int, left: int) -> Weights:
-    """After a step in which so many cars entered and left, as counted."""
+def conservation(room: Room, entered: int, left: int | None) -> Weights:
+    """After a step in which so many cars entered and left, as counted; None: by nobody."""
+    if left is None:
+        return _without_exit(room, min(entered, MOST))
     return _conservation(room, min(entered, MOST), min(left, MOST))
 
 
@@ -70,27 +77,48 @@ def _departures(size: int, left: int, entered: int, service: float) -> Vector:
 
 @lru_cache(maxsize=4096)
 def _conservation(room: Room, entered: int, left: int) -> Weights:
-    busy = np.arange(room.max_bays + 1)[:, None]
-    bays = np.arange(room.max_bays + 1)[None, :]
-    fits = OVER_CAPACITY ** np.maximum(busy - bays, 0).astype(np.float64)
+    fits, free = _fits(room)
     if room.pressure <= 0.0:
         return fits, fits
     laws = [_left_free(room, free + entered - left, left) for free in range(room.max_bays + 1)]
     exactly = np.array([law[free] for free, law in enumerate(laws)])
     at_most = np.array([law[: free + 1].sum() for free, law in enumerate(laws)])
-    free = np.clip(bays - busy, 0, room.max_bays)
     return fits * np.maximum(at_most, LEAST_CHANCE)[free], fits * np.maximum(exactly, LEAST_CHANCE)[
         free
     ]
 
 
+@lru_cache(maxsize=4096)
+def _without_exit(room: Room, entered: int) -> Weights:
+    fits, free = _fits(room)
+    if room.pressure <= 0.0:
+        return fits, fits
+    still = _chances(room)[0]
+    law = still**free * (1.0 - still) / (1.0 - still ** (free + entered + 1.0))
+    return fits, fits * np.maximum(law, LEAST_CHANCE)
+
+
+def _fits(room: Room) -> tuple[Vector, NDArray[np.int64]]:
+    """By (bays busy, bays in use): weight of cars beyond the bays, and how many bays are free."""
+    busy = np.arange(room.max_bays + 1)[:, None]
+    bays = np.arange(room.max_bays + 1)[None, :]
+    fits = OVER_CAPACITY ** np.maximum(busy - bays, 0).astype(np.float64)
+    return fits, np.clip(bays - busy, 0, room.max_bays)
+
+
+def _chances(room: Room) -> tuple[float, float]:
+    """That a bay is still free at the end of a step beside a queue: one that was free before it,
+    and one that was left in it."""
+    stay = math.exp(-room.pressure)
+    fresh = (1.0 - stay) / room.pressure
+    return stay + (1.0 - stay) * room.blocked, fresh + (1.0 - fresh) * room.blocked
+
+
 def _left_free(room: Room, before: int, left: int) -> Vector:
     """P(0, 1, ... bays that nobody could take by the end of a step), of those that were free
     before it and of those that were left in it."""
-    stay = math.exp(-room.pressure)
-    fresh = (1.0 - stay) / room.pressure
-    chances = [chance + (1.0 - chance) * room.blocked for chance in (stay, fresh)]
-    law = np.convolve(_binomial(max(before, 0), chances[0]), _binomial(left, chances[1]))
+    stay, fresh = _chances(room)
+    law = np.convolve(_binomial(max(before, 0), stay), _binomial(left, fresh))
     return np.pad(law, (0, room.max_bays + 1))
 
 

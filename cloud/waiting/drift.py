@@ -29,7 +29,10 @@ USUAL_S = 300.0
 
 
 def bays_drift(model: SiteModel, bays: Vector, second: float) -> Vector:
-    """Bays open and close one at a time, and tend to what is usual at this time of the day."""
+    """Bays open and close one at a time, and tend to what is usual at this time of the day; where
+    it is known for sure how many there are, they stay."""
+    if model.bays_spread <= 0.0:
+        return bays
     chance = model.step_s / BAYS_MOVE_S
     pull = 0.5 * chance if model.bays_by_slot is None else min(model.step_s / USUAL_S, 0.5)
     out = _one_by_one(bays.size, chance, pull).dot(bays) + pull * bays_prior(model, second)

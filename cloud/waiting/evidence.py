@@ -3,11 +3,16 @@
 The filter is run over the fullest openings with one value after the other; what it finds less
 surprising is kept (`State.evidence`). From what is declared or usual it goes a step at a time along
 each axis; every opening is tried once with a value, and none after a value is hopeless.
+
+Where nobody counts who leaves, no total tells the mean service time either: it is tried, because a
+full site lets in no more than it can serve. Of bays and service time entries tell the ratio alone,
+so the bays stay those that are declared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -49,6 +54,12 @@ nearest to (flows - 1) / flows. More flows count as three."""
 STEADY = 0.1
 """Spread of the bays in a trial: the number that is tried, not one that it may turn into."""
 
+FASTER = 1.08
+"""A step along the axis of the service time."""
+
+SERVICE_DOUBT = 0.3
+"""Standard deviation of the logarithm of the service time that staff declare."""
+
 MORE_BAYS = 2
 """Bays beyond those in use that the grid can hold."""
 
@@ -77,6 +88,9 @@ class Trial:
     expected: int = 0
     """Place in BLOCKED that follows from what is declared."""
 
+    served: float = 1.0
+    """Mean service time over the one that the model begins with."""
+
     @classmethod
     def declared(cls, said: Declared, most: int) -> Trial:
         """Where the search begins; `most` bays are possible."""
@@ -85,21 +99,24 @@ class Trial:
 
     def of(self, model: SiteModel) -> SiteModel:
         """The model with these values."""
+        mean_s = self.served * model.mean_service_s
         return replace(
             model,
             bays=self.bays,
             bays_by_slot=self._by_slot(),
             max_bays=self.bays + MORE_BAYS,
+            mean_service_s=mean_s,
             blocked=BLOCKED[self.blocked],
-            refill_s=REFILLS[self.refill] * model.mean_service_s,
-            balk_queue=max(4.0, PATIENCE_S * self.bays / model.mean_service_s),
+            refill_s=REFILLS[self.refill] * mean_s,
+            balk_queue=max(4.0, PATIENCE_S * self.bays / mean_s),
         )
 
     @property
     def burden(self) -> float:
         """Log-likelihood that the counts have to bring for what is neither declared nor usual."""
         unexpected = abs(self.blocked - self.expected)
-        return WORTH * (unexpected + sum(one.less for one in self.breaks))
+        doubt = 0.5 * (math.log(self.served) / SERVICE_DOUBT) ** 2
+        return WORTH * (unexpected + sum(one.less for one in self.breaks)) + doubt
 
     def _by_slot(self) -> Vector | None:
         if not self.breaks:
@@ -116,6 +133,10 @@ class Trial:
         found += [replace(self, blocked=self.blocked + by) for by in (1, -1)]
         return [one for one in found if one.is_possible(most_bays)]
 
+    def slower_or_faster(self) -> list[Trial]:
+        """Where entries alone are counted: what a full site lets in is bays over service time."""
+        return [replace(self, served=round(self.served * by, 4)) for by in (1 / FASTER, FASTER)]
+
     def is_possible(self, most_bays: int) -> bool:
         """Whether there is such a value."""
         within = 0 <= self.refill < len(REFILLS) and 0 <= self.blocked < len(BLOCKED)
@@ -126,6 +147,7 @@ class Trial:
 class _Trials:
     model: SiteModel
     openings: Sequence[OpeningCounts]
+    spread: float = STEADY
     known: dict[Trial, list[float]] = field(default_factory=dict)
     """Evidence of each opening, as far as a trial was worth going on with."""
 
@@ -138,10 +160,19 @@ class _Trials:
                 return False
         return behind < 0.0
 
+    def best(self, begin: Trial, neighbours: Callable[[Trial], list[Trial]]) -> Trial:
+        """Where the search ends: no neighbour is better."""
+        best = begin
+        while True:
+            better = next((one for one in neighbours(best) if self.is_better(one, best)), None)
+            if better is None:
+                return best
+            best = better
+
     def _evidence(self, trial: Trial, index: int) -> float:
         known = self.known.setdefault(trial, [])
         while len(known) <= index:
-            model = replace(trial.of(self.model), bays_spread=STEADY)
+            model = replace(trial.of(self.model), bays_spread=self.spread)
             *_, last = grid.run(model, self.openings[len(known)])
             known.append(last.evidence)
         return known[index]
@@ -157,14 +188,20 @@ def fitted(
 ) -> SiteModel:
     """The model with the bays (1 to `most`), refill time and blocking that the counts of
     `openings` (exits among them) speak for, and with fewer bays in `dips` where they do."""
-    best = Trial.declared(declared, most)
     trials = _Trials(model, openings)
-    while True:
-        neighbours = best.neighbours(most)
-        better = next((one for one in neighbours if trials.is_better(one, best)), None)
-        if better is None:
-            return _with_breaks(best, trials, dips).of(model)
-        best = better
+    best = trials.best(Trial.declared(declared, most), lambda one: one.neighbours(most))
+    return _with_breaks(best, trials, dips).of(model)
+
+
+def fitted_unseen(
+    model: SiteModel, openings: Sequence[OpeningCounts], declared: Declared
+) -> SiteModel:
+    """The model with the mean service time that the entries of `openings` speak for, where nobody
+    counts who leaves. The bays never change, in trials and later: entries do not tell a bay more
+    from a shorter service."""
+    trials = _Trials(model, openings, spread=0.0)
+    begin = Trial.declared(declared, most=declared.bays)
+    return replace(trials.best(begin, Trial.slower_or_faster).of(model), bays_spread=0.0)
 
 
 def _with_breaks(best: Trial, trials: _Trials, dips: Sequence[tuple[int, int]]) -> Trial:

@@ -73,7 +73,7 @@ def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared: Dec
     """With what only trials tell: bays in use and of no use, time to drive up."""
     fullest = evidence.fullest(openings)
     if not any(one.exit is not None for one in fullest):
-        return evidence.Trial(declared.bays).of(model)  # which bays are of use is not seen
+        return evidence.fitted_unseen(model, fullest, declared)
     return evidence.fitted(
         model,
         fullest,

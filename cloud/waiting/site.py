@@ -122,7 +122,7 @@ class SiteModel:
     """Usual bays by quarter hour of the day, (SLOTS,), where their number varies."""
 
     bays_spread: float = 0.5
-    """Standard deviation of the bays in use about their usual number."""
+    """Standard deviation of the bays in use about their usual number; 0: it never changes."""
 
     service_weight: float = 50.0
     """Departures that the mean service time is worth at the start of an opening."""

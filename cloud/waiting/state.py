@@ -219,8 +219,11 @@ def bays_prior(model: SiteModel, second: float) -> Vector:
 @lru_cache(maxsize=4096)
 def _bays_prior(max_bays: int, usual: float, spread: float) -> Vector:
     bays = np.arange(max_bays + 1)
-    law = np.asarray(np.exp(-0.5 * ((bays - usual) / max(spread, 0.1)) ** 2) + 1e-4)
-    law[0] = 0.0
+    if spread <= 0.0:
+        law = np.asarray(bays == round(usual), dtype=np.float64)
+    else:
+        law = np.asarray(np.exp(-0.5 * ((bays - usual) / max(spread, 0.1)) ** 2) + 1e-4)
+        law[0] = 0.0
     law /= law.sum()
     law.flags.writeable = False
     return law

@@ -61,6 +61,20 @@ def test_the_law_of_a_simulated_step_is_found_again() -> None:
         assert waiting[6 - free, 6] == pytest.approx(np.mean(entered == 2 - free), abs=0.01)
 
 
+@given(ROOMS, CARS)
+def test_without_an_exit_what_a_queue_finds_free_is_a_law(room: Room, entered: int) -> None:
+    """Of F free bays L stay free and the others are entered: over L the chances add up to 1."""
+    bays = room.max_bays
+    if room.pressure < 0.1:
+        return
+    found = min(entered, bays)
+    chances = [
+        conservation(room, found - free, None)[1][bays - free, bays] for free in range(found + 1)
+    ]
+    assert sum(chances) == pytest.approx(1.0, abs=LEAST_CHANCE * (found + 1))
+    assert conservation(room, entered, None)[0][0, bays] == 1.0
+
+
 @given(st.integers(1, 40), CARS, CARS, st.floats(1e-4, 2.0))
 def test_departures_are_a_law(size: int, left: int, entered: int, service: float) -> None:
     law = departures(size, left, entered, service)

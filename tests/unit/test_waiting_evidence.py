@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.waiting_truth.design import BREAKS
-from benchmarks.waiting_truth.detectors import counts
+from benchmarks.waiting_truth.design import BREAKS, SMALL
+from benchmarks.waiting_truth.detectors import counts, restricted
 from benchmarks.waiting_truth.simulate import openings
-from cloud.waiting import evidence, grid
+from cloud.waiting import evidence, grid, learning
 from cloud.waiting.evidence import (
     BLOCKED,
     DIP,
@@ -24,6 +24,7 @@ from cloud.waiting.evidence import (
     fullest,
 )
 from cloud.waiting.learning import learn
+from cloud.waiting.model import Situation
 from cloud.waiting.site import SLOT_S, SLOTS, Declared, OpeningCounts, SiteModel
 from cloud.waiting.state import State
 from tests.waiting_cases import play
@@ -153,10 +154,17 @@ def test_an_even_day_has_no_dip() -> None:
     assert dips_of(np.full(SLOTS, np.nan)) == []
 
 
-def test_without_an_exit_what_is_declared_stays() -> None:
-    blind = [replace(one, exit=None) for one in PLAYED]
-    found = learn(blind, Declared(bays=4, mean_service_s=672.0))
-    assert found.bays == 4
+@pytest.mark.parametrize("declared_s", [500.0, 1150.0])
+def test_without_an_exit_entries_tell_what_the_bays_can_serve(declared_s: float) -> None:
+    """The bays stay those declared: 2 of 458 s serve what 3 of 687 s serve."""
+    site = replace(SMALL, openings=48)
+    seen = [restricted(one, Situation.C) for one in counts(site, openings(site, 2), 2)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "PROFILE_STEPS", 1)
+        found = learn(seen, Declared(bays=3, mean_service_s=declared_s))
+    assert found.bays == 3
+    assert found.bays_spread == 0.0
+    assert found.bays / found.mean_service_s == pytest.approx(site.capacity, rel=0.15)
 
 
 def _cars_a_step(one: OpeningCounts) -> float:
