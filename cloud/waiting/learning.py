@@ -9,6 +9,7 @@ counts least surprising.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,7 +67,7 @@ def _uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteMode
     """Where the tail is not seen, those who wait came before they entered; some stay away."""
     entered = [one for one in openings if one.entry is not None]
     unseen = [one for one in entered if one.tail is None]
-    return profile.uncensored(model, _some(unseen or entered)) if entered else model
+    return profile.uncensored(model, openings, _of_each(unseen or entered)) if entered else model
 
 
 def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
@@ -85,8 +86,24 @@ def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared: Dec
 
 def _some(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
     """Openings drawn at random (always the same) until they have PROFILE_STEPS steps."""
+    return _drawn(openings, np.random.default_rng(0).permutation(len(openings)).tolist())
+
+
+def _of_each(openings: Sequence[OpeningCounts]) -> list[OpeningCounts]:
+    """The same number of openings of each group of days, of its mornings and its afternoons."""
+    rank: Counter[tuple[int, bool]] = Counter()
+    turn = np.empty(len(openings))
+    strata = profile.strata(openings)
+    shuffled = np.random.default_rng(0).permutation(len(openings)).tolist()
+    for index in shuffled:
+        turn[index] = rank[strata[index]]
+        rank[strata[index]] += 1
+    return _drawn(openings, sorted(shuffled, key=lambda index: turn[index]))
+
+
+def _drawn(openings: Sequence[OpeningCounts], order: Sequence[int]) -> list[OpeningCounts]:
     chosen, steps = [], 0
-    for index in np.random.default_rng(0).permutation(len(openings)):
+    for index in order:
         if steps >= PROFILE_STEPS:
             break
         chosen.append(openings[index])

@@ -1,9 +1,10 @@
 """Typical arrivals by kind of day and quarter hour, from counts at the tail or at the entry.
 
-A kind of day that was rarely seen leans on the shape of all days, at its own level. Where only
-entries are seen, those who wait came before they entered: arrivals are then entries and what the
-queue grew by, as the filter believes (expectation-maximisation, from the profile of the entries
-on). Summed over a quarter hour the two make up for each other; a step alone may be negative.
+How much each kind of day is worth by itself: `usual`. Where only entries are seen, those who wait
+came before they entered: arrivals are then entries and what the queue grew by, as the filter
+believes (expectation-maximisation, from the profile of the entries on), and who found the queue too
+long came also. Entries are known of all openings; growth, and the share that joins, are taken from
+some openings of each group of days, mornings and afternoons alike.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cloud.waiting import grid
+from cloud.waiting import grid, usual
 from cloud.waiting.site import (
     KINDS,
     NOT_COVERED,
@@ -28,37 +30,32 @@ from cloud.waiting.site import (
 )
 from cloud.waiting.unseen import joining
 
-PRIOR_OPENINGS = 2.0
-"""Openings that the shape of all days is worth in a slot of one kind of day."""
-
-PRIOR_CARS = 50.0
-"""Cars that the level of all days is worth for one kind of day."""
-
 ROUNDS = 2
+NOON_S = 12.5 * 3600.0
+
+_GROUP = np.array([usual.group(kind) for kind in range(KINDS)])
 
 
 def of_counts(openings: Sequence[OpeningCounts], laws: Mapping[Detector, DetectorLaw]) -> Vector:
     """(KINDS, SLOTS) cars a second, as the foremost detector counted them."""
-    told = []
-    for one in openings:
-        found = counted(one)
-        if found is not None:
-            row, detector = found
-            cars = row / laws[detector].gain
-            told.append(_Told(one, cars, np.ones(cars.size), row != NOT_COVERED))
-    return _rates(told)
+    return usual.rates(_seen(openings, laws))
 
 
-def uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
+def uncensored(
+    model: SiteModel, openings: Sequence[OpeningCounts], some: Sequence[OpeningCounts]
+) -> SiteModel:
     """The model with the profile of the arrivals behind the entries, and the share that joins.
 
-    `openings` with a tail tell the share alone: what joins is counted there.
+    `some` of the openings the filter goes over. Where these have a tail they tell the share alone:
+    what joins is counted there.
     """
-    unseen = [one for one in openings if one.tail is None]
+    unseen = [one for one in openings if one.tail is None and one.entry is not None]
     for _ in range(ROUNDS if unseen else 1):
-        found = [_believed(model, one) for one in unseen or openings]
-        rates = _rates(found) if unseen else model.profile.rates
-        profile = replace(model.profile, rates=rates, joining=_joining(found))
+        found = _queues(model, some)
+        rates, share = model.profile.rates, found.joining[_GROUP]
+        if unseen:
+            rates = usual.rates(_demand(_seen(unseen, model.detectors), found)) * share
+        profile = replace(model.profile, rates=rates, joining=share)
         model = replace(model, profile=profile)
     return model
 
@@ -78,49 +75,69 @@ def slots(one: OpeningCounts, steps: int) -> Ints:
     return np.asarray((at // SLOT_S).astype(np.int64))
 
 
+def strata(openings: Sequence[OpeningCounts]) -> list[tuple[int, bool]]:
+    """Of each opening: its group of days, and whether it is of the afternoon."""
+    return [(usual.group(one.kind), _middle_s(one) >= NOON_S) for one in openings]
+
+
+def _middle_s(one: OpeningCounts) -> float:
+    return (one.second + 0.5 * one.steps * one.step_s) % 86_400.0
+
+
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """An opening by step: cars that joined, the share of those who came (1 where nobody saw), and
-    whether the step is known."""
+class _Queues:
+    """By (usual.GROUPS, SLOTS): what the queue grows by in a second, the share that joins."""
 
-    one: OpeningCounts
-    joined: Vector
-    share: Vector
-    known: Vector
-
-    def added_to(self, sums: Vector, values: Vector | float) -> None:
-        """`values` of the known steps added where they belong in (KINDS, SLOTS) `sums`."""
-        np.add.at(sums[self.one.kind], slots(self.one, self.joined.size)[self.known], values)
+    growth: Vector
+    joining: Vector
 
 
-def _believed(model: SiteModel, one: OpeningCounts) -> _Told:
-    """Who joined in each step, and which share, as the filter believes."""
+def _queues(model: SiteModel, some: Sequence[OpeningCounts]) -> _Queues:
+    """As the filter believes; no growth, and everybody joins, where no opening was gone over."""
+    shape = (usual.GROUPS, SLOTS)
+    grown, joined, known = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for one in some:
+        laws = np.array([state.queue for state in grid.run(model, one)]).reshape(one.steps, -1)
+        ahead = laws @ np.arange(laws.shape[1])
+        share = laws @ joining(laws.shape[1], round(model.balk_queue, 1))
+        covered = _covered(one)
+        at, mine = slots(one, one.steps)[covered], usual.group(one.kind)
+        np.add.at(grown[mine], at, np.diff(ahead, prepend=0.0)[covered])
+        np.add.at(joined[mine], at, share[covered])
+        np.add.at(known[mine], at, 1.0)
+    overall = (joined.sum(axis=0) + 1.0) / (known.sum(axis=0) + 1.0)
+    growth = grown / np.maximum(known, 1.0) / model.step_s
+    return _Queues(growth, (joined + overall) / (known + 1.0))
+
+
+def _demand(seen: Sequence[usual.Seen], found: _Queues) -> list[usual.Seen]:
+    """Who came: entries and what the queue grew by, over the share of those who join."""
+    came = []
+    for one in seen:
+        mine = usual.group(one.kind)
+        joined = one.cars + found.growth[mine] * one.covered_s
+        came.append(replace(one, cars=joined / found.joining[mine]))
+    return came
+
+
+def _seen(
+    openings: Sequence[OpeningCounts], laws: Mapping[Detector, DetectorLaw]
+) -> list[usual.Seen]:
+    """What the foremost detector of each opening counted, by quarter hour."""
+    told = []
+    for one in openings:
+        found = counted(one)
+        if found is not None:
+            row, detector = found
+            known = row != NOT_COVERED
+            at = slots(one, row.size)[known]
+            cars, covered_s = np.zeros(SLOTS), np.zeros(SLOTS)
+            np.add.at(cars, at, row[known] / laws[detector].gain)
+            np.add.at(covered_s, at, one.step_s)
+            told.append(usual.Seen(one.kind, cars, covered_s))
+    return told
+
+
+def _covered(one: OpeningCounts) -> NDArray[np.bool_]:
     assert one.entry is not None
-    laws = np.array([state.queue for state in grid.run(model, one)]).reshape(one.steps, -1)
-    row = one.entry[: one.steps]
-    entered = np.maximum(row, 0) / model.detectors[Detector.ENTRY].gain
-    grown = np.diff(laws @ np.arange(laws.shape[1]), prepend=0.0)
-    share = laws @ joining(laws.shape[1], round(model.balk_queue, 1))
-    return _Told(one, entered + grown, share, row != NOT_COVERED)
-
-
-def _joining(found: Sequence[_Told]) -> Vector:
-    """(KINDS, SLOTS) share of those who come that joins; 1 where no opening was seen."""
-    came, covered = np.zeros((KINDS, SLOTS)), np.zeros((KINDS, SLOTS))
-    for one in found:
-        one.added_to(came, one.share[one.known])
-        one.added_to(covered, 1.0)
-    return np.asarray((came + 1.0) / (covered + 1.0))
-
-
-def _rates(told: Sequence[_Told]) -> Vector:
-    cars, covered_s = np.zeros((KINDS, SLOTS)), np.zeros((KINDS, SLOTS))
-    for one in told:
-        one.added_to(cars, one.joined[one.known])
-        one.added_to(covered_s, one.one.step_s)
-    cars = np.maximum(cars, 0.0)
-    overall = cars.sum(axis=0) / np.maximum(covered_s.sum(axis=0), 1.0)
-    usual = (covered_s * overall).sum(axis=1)
-    level = (cars.sum(axis=1) + PRIOR_CARS) / (usual + PRIOR_CARS)
-    prior_s = PRIOR_OPENINGS * SLOT_S
-    return np.asarray((cars + level[:, None] * overall * prior_s) / (covered_s + prior_s))
+    return np.asarray(one.entry[: one.steps] != NOT_COVERED)
