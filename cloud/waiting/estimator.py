@@ -21,7 +21,7 @@ from cloud.waiting.heard import Heard, Site, listen, open_sites
 from cloud.waiting.learner import ENOUGH, Model, model_of
 from cloud.waiting.memory import Forecast, Fresh
 from cloud.waiting.model import Basis, Situation
-from cloud.waiting.openings import STEP_US
+from cloud.waiting.openings import STEP_S, STEP_US
 from cloud.waiting.outlooks import live_forecast
 from cloud.waiting.record import Estimate
 from cloud.waiting.sight import Shown, look
@@ -170,6 +170,7 @@ class Estimator:
 
     def _look(self, site: Site, heard: Heard, now_us: TimeUs) -> Shown:
         """What the counters of a site show since its oldest checkpoint."""
+        model = self._models[site.key].model
         served = heard.served.get(site.key) or None  # nothing told in this opening: as if none did
         return look(
             heard.of(site),
@@ -178,7 +179,8 @@ class Estimator:
             site.calendar,
             served=served,
             clocks=self._tracks[site.key].clocks,
-            refill_s=self._models[site.key].model.refill_s,
+            refill_s=model.refill_s,
+            busiest=model.busiest(site.calendar.hours.day_kind(site.opening.from_us)) * STEP_S,
             now_us=now_us,
         )
 
@@ -219,9 +221,15 @@ class Estimator:
 
 
 def _sources(site: Site, shown: Shown, model: Model) -> Sources:
-    served = shown.seen.counts.served_s is not None
-    learned = model.openings >= ENOUGH
-    return Sources(shown.speaking, served, learned, site.facility.tail_reach)
+    counts = shown.seen.counts
+    second = (counts.second + counts.steps * counts.step_s) % 86_400.0
+    known = model.model.profile.demand(counts.kind, second) > 0.0
+    return Sources(
+        shown.speaking,
+        served=counts.served_s is not None,
+        learned=known and model.openings >= ENOUGH,
+        reach=site.facility.tail_reach,
+    )
 
 
 def _minutes_ago(points: Sequence[Checkpoint]) -> State:

@@ -44,7 +44,7 @@ def step(
     While the gate is not open (`is_open`), cars wait beside free bays.
     """
     dt_s = model.step_s
-    expected = model.profile.rate(kind, second) * dt_s
+    expected = model.arrivals(kind, second) * dt_s
     if counts[0] is None:
         coming = model.profile.demand(kind, second) * dt_s
         before = by_level(state)

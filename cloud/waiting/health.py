@@ -1,4 +1,5 @@
-"""Which counters may be believed: those that report, report no fault, and count when others do."""
+"""Which counters may be believed: those that report, report no fault, count when others do, and do
+not chatter."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from datetime import timedelta
 import numpy as np
 
 from cloud.waiting.counts import Ints
-from cloud.waiting.site import Detector
+from cloud.waiting.site import NOT_COVERED, Detector
 from cloud.waiting.store import Counter
 from protocols.time import US_PER_S, from_datetime
 
@@ -22,6 +23,15 @@ LAG = timedelta(seconds=180)
 AHEAD_S = 180
 """A counter whose clock is further ahead tells of times that are not yet: how old its counts are
 cannot be known."""
+
+MOST_A_STEP = 40
+"""Cars in a minute: no lane lets through more."""
+
+BLOCK = 5
+MOST_TIMES = 3.0
+SURE = 3.1
+"""A detector chatters with more cars in BLOCK steps than 999 of 1,000 blocks have at MOST_TIMES the
+arrivals of the busiest hour (normal approximation)."""
 
 SILENT = 1e-3
 """A counter is suspect when so long a silence is less likely than this."""
@@ -47,6 +57,19 @@ def in_step(counters: Mapping[Detector, Counter]) -> dict[Detector, Counter]:
         for name, one in counters.items()
         if name is Detector.ENTRY or (newest and newest - one.read_until <= LAG)
     }
+
+
+def believable(row: Ints, busiest: float) -> Ints:
+    """The counts of a detector, NOT_COVERED where it chatters: more in BLOCK steps than MOST_TIMES
+    what comes in the busiest hours (`busiest`, cars a step) makes likely at all."""
+    row = row.copy()
+    row[row > MOST_A_STEP] = NOT_COVERED
+    mean = MOST_TIMES * busiest * BLOCK
+    most = mean + SURE * math.sqrt(mean) + 2.0
+    counted = np.maximum(row, 0)
+    for end in np.flatnonzero(np.convolve(counted, np.ones(BLOCK))[: row.size] > most):
+        row[max(0, end - BLOCK + 1) : end + 1] = NOT_COVERED
+    return row
 
 
 def silent(rows: Mapping[Detector, Ints], bays: int) -> set[Detector]:

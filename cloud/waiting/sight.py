@@ -15,7 +15,7 @@ import numpy as np
 from cloud.waiting.calendar import Calendar
 from cloud.waiting.clocks import BLOCK, Clocks, corrected, listened
 from cloud.waiting.counts import Ints, in_steps, rows_of
-from cloud.waiting.health import silent
+from cloud.waiting.health import believable, silent
 from cloud.waiting.opening import Opening
 from cloud.waiting.openings import STEP_S, STEP_US, early, served_steps
 from cloud.waiting.site import NOT_COVERED, Detector, OpeningCounts
@@ -73,10 +73,14 @@ def look(
     served: Sequence[tuple[int, float]] | None,
     clocks: Clocks,
     refill_s: float,
+    busiest: float,
     now_us: TimeUs,
 ) -> Shown:
-    """Rows of counters as what the filter is given."""
-    found = {one: in_steps(each, window.steps, step_s=STEP_S) for one, each in rows.items()}
+    """Rows of counters as what the filter is given. `busiest`: cars a step in the busiest hours."""
+    counted = {one: in_steps(each, window.steps, step_s=STEP_S) for one, each in rows.items()}
+    found = {one: believable(row, busiest) for one, row in counted.items()}
+    mad = {one for one, row in found.items() if (row[-1:] != counted[one][-1:]).any()}
+    reporting = set(reporting) - mad
     live = {one: row for one, row in found.items() if one in reporting}
     suspect = silent(live, calendar.bays(now_us))
     speaking = set(reporting) - suspect

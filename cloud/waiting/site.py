@@ -29,6 +29,10 @@ NOT_COVERED = -1
 """In the counts of a step: the readings do not cover it."""
 
 
+USUAL_LOAD = 0.7
+"""Of what the bays can serve, where nothing is known of who comes."""
+
+
 class Detector(StrEnum):
     """Where cars are counted: the loop behind the tail of the queue, the entry, the exit."""
 
@@ -164,6 +168,18 @@ class SiteModel:
 
     clocks: Mapping[Detector, Vector] = field(default_factory=dict)
     """What past openings told of the clocks of tail and exit (`clocks.Clocks.heard`)."""
+
+    def arrivals(self, kind: int, second: float) -> float:
+        """Cars a second that are expected to join; at hours in which nobody was ever counted a
+        share of what the bays can serve."""
+        known = self.profile.rate(kind, second)
+        return known or USUAL_LOAD * self.bays / self.mean_service_s
+
+    def busiest(self, kind: int) -> float:
+        """Cars a second that join in the busiest quarter hour of a kind of day, and no fewer than
+        what is usual of the bays."""
+        usual = USUAL_LOAD * self.bays / self.mean_service_s
+        return max(float(self.profile.rates[kind].max()), usual)
 
     def usual_bays(self, second: float) -> float:
         """Usual bays at `second` of the local day."""

@@ -91,7 +91,7 @@ async def test_ten_cars_before_six_bays_are_a_long_wait_that_is_measured(
 async def test_a_queue_that_reaches_beyond_its_counter_is_told_as_more_than(
     conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
 ) -> None:
-    conn.execute("update facility set tail_reach = 8")
+    conn.execute("update facility set tail_reach = 5")
     morning(conn, ids, **BUSY)
     await estimated(web)
     body = await answered(web)

@@ -7,7 +7,7 @@ import pytest
 
 from cloud.waiting import evidence, grid, kernel, law
 from cloud.waiting.learning import learn
-from cloud.waiting.site import Declared, SiteModel
+from cloud.waiting.site import Declared, Profile, SiteModel
 from cloud.waiting.state import State
 from tests.waiting_cases import play
 
@@ -113,3 +113,24 @@ def test_missing_detectors_leave_a_law_of_mass_one(model: SiteModel) -> None:
             assert abs(state.grid.sum() - 1.0) < 1e-9
             assert state.grid.min() >= 0.0
             assert law.wait(model, state).quantile(0.95) >= 0.0
+
+
+def test_a_site_that_has_learned_nothing_is_not_told_half_of_the_wait() -> None:
+    """Where nobody was ever counted two cars in a minute are not taken for one counted twice."""
+    fresh = learn([], Declared(6, 672.0))
+    told_s, true_s = [], []
+    for one in play(24, seed=9):
+        if one.counts.kind == 5:
+            told_s += [
+                law.wait(fresh, state).quantile(0.5) for state in grid.run(fresh, one.counts)
+            ]
+            true_s += one.wait_s.tolist()
+    assert np.mean(true_s) > 200.0
+    assert 0.75 < np.mean(told_s) / np.mean(true_s) < 1.25
+
+
+def test_at_hours_of_which_nothing_is_known_the_load_is_a_usual_one() -> None:
+    model = learn([], Declared(6, 600.0))
+    assert model.arrivals(5, 36_000.0) == pytest.approx(0.7 * 6 / 600.0)
+    known = replace(model, profile=Profile(np.full((8, 96), 0.004)))
+    assert known.arrivals(5, 36_000.0) == pytest.approx(0.004)

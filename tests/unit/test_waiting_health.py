@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from cloud.waiting.counts import Ints
-from cloud.waiting.health import in_step, reporting, silent
-from cloud.waiting.site import Detector
+from cloud.waiting.health import believable, in_step, reporting, silent
+from cloud.waiting.site import NOT_COVERED, Detector
 from cloud.waiting.store import Counter
 from protocols.time import from_datetime
 
@@ -60,3 +60,18 @@ def test_old_or_faulty_counters_do_not_report() -> None:
     assert not reporting(until(601), NOW_US)
     assert not reporting(Counter(NOW, faulty=True), NOW_US)
     assert not reporting(None, NOW_US)
+
+
+def test_a_counter_that_chatters_is_not_believed_while_it_does() -> None:
+    """Six cars a minute for a quarter of an hour, where at most one comes in the busiest hour."""
+    right = np.random.default_rng(1).poisson(0.6, 100).astype(np.int64)
+    assert (believable(right, 0.6) == right).all()
+    mad = right.copy()
+    mad[40:55] = 6
+    found = believable(mad, 0.6)
+    assert (found[40:55] == NOT_COVERED).all()
+    assert (found[:36] == right[:36]).all()
+    assert (found[60:] == right[60:]).all()
+    right[10] = 100_000
+    assert believable(right, 0.6)[10] == NOT_COVERED
+    assert (believable(right, 0.6)[11:] == right[11:]).all()

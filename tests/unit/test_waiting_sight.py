@@ -42,6 +42,7 @@ def looked(first: int, late: dict[Detector, int | None]) -> Shown:
         served=None,
         clocks=Clocks(TimeUs(FROM_US + MINUTES * STEP_US), {}, late),
         refill_s=27.0,
+        busiest=0.6,
         now_us=TimeUs(FROM_US + MINUTES * STEP_US),
     )
 
@@ -87,6 +88,7 @@ def test_what_is_heard_of_the_clocks_is_told_on() -> None:
         served=None,
         clocks=Clocks(),
         refill_s=27.0,
+        busiest=0.6,
         now_us=TimeUs(FROM_US + MINUTES * STEP_US),
     )
     assert shown.clocks.late == {Detector.TAIL: 1}
@@ -113,6 +115,7 @@ def test_what_a_counter_told_before_it_fell_silent_stays() -> None:
             served=None,
             clocks=Clocks(TimeUs(FROM_US + MINUTES * STEP_US), {}, {}),
             refill_s=27.0,
+            busiest=0.6,
             now_us=TimeUs(FROM_US + MINUTES * STEP_US),
         )
         assert shown.speaking == {Detector.ENTRY, Detector.EXIT}
