@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cloud.waiting.bays import Room, conservation
 from cloud.waiting.site import SiteModel
-from cloud.waiting.state import State, any_level, by_busy, ones
+from cloud.waiting.state import State, halves, ones
 
 Vector = NDArray[np.float64]
 
@@ -66,10 +66,7 @@ def _weights(
 def _conserved(grid: Vector, bays: Vector, weights: Vector) -> Agreement:
     """By the weights of (nobody waits or somebody does, bays busy) and bays in use."""
     columns = bays.size
-    mass = np.empty(2 * columns)
-    mass[:columns] = any_level(grid[:, 0])
-    mass[columns:] = by_busy(grid)
-    mass[columns:] -= mass[:columns]
+    mass = halves(grid).reshape(-1)
     fits = weights.dot(bays)
     total = float(mass.dot(fits))
     if not total > IMPOSSIBLE:

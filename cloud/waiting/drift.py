@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.waiting.site import DETECTORS, SiteModel
-from cloud.waiting.state import LEVELS, State, bays_prior, by_busy, free, level_law, ones
+from cloud.waiting.state import LEVELS, State, bays_prior, counting, free, halves, level_law, ones
 
 Vector = NDArray[np.float64]
 
@@ -80,9 +80,10 @@ def learned(
         None if n is None else n / model.detectors[one].gain
         for one, n in zip(DETECTORS, counts, strict=True)
     ]
-    full = 1.0 - free(grid, bays)
-    busy = by_busy(grid)
-    mean_busy = float(busy.dot(np.arange(busy.size)))
+    mass = halves(grid)
+    full = 1.0 - free(mass[0], bays)
+    busy = mass.dot(counting(bays.size))
+    mean_busy = float(busy[0] + busy[1])
     level = _learn_level(before, cars, expected, full, model.step_s)
     service = _learn_service(before, (full, mean_busy), cars, served_s, model)
     return level, service

@@ -129,13 +129,12 @@ def run(
             second=counts.second,
             queue_before=counts.queue_before,
         )
-    rows = tuple(counts.rows.values())
-    for index in range(first, counts.steps):
-        seen = tuple(_covered(row, index) for row in rows)
+    rows = [_covered(row, first, counts.steps) for row in counts.rows.values()]
+    for index, seen in enumerate(zip(*rows, strict=True), first):
         state = step(
             model,
             state,
-            (seen[0], seen[1], seen[2]),
+            seen,
             second=(counts.second + index * counts.step_s) % 86_400.0,
             kind=counts.kind,
             served_s=counts.served_s[index] if counts.served_s is not None else (),
@@ -153,7 +152,8 @@ def _law(
     return kernel.passed(counted, expected, law.miss, law.double)
 
 
-def _covered(row: NDArray[np.int64] | None, index: int) -> int | None:
-    if row is None or index >= len(row) or row[index] == NOT_COVERED:
-        return None
-    return int(row[index])
+def _covered(row: NDArray[np.int64] | None, first: int, steps: int) -> list[int | None]:
+    """What was counted in the steps from `first` on; None where it is not covered."""
+    known = [] if row is None else row[first:steps].tolist()
+    seen = [None if count == NOT_COVERED else count for count in known]
+    return seen + [None] * (steps - first - len(seen))

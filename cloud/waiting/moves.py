@@ -47,7 +47,7 @@ def arrive(grid: Vector, first: int, laws: Vector) -> Vector:
     level, row = laid.strides[:2]
     shape = (levels, laws.shape[1], (rows + most) * columns)
     shifted = np.ndarray(shape, np.float64, laid, (most - first) * row, (level, -row, _CELL))
-    moved = np.einsum("ln,lnx->lx", laws, shifted)
+    moved = laws[0].dot(shifted[0]) if levels == 1 else np.einsum("ln,lnx->lx", laws, shifted)
     return np.asarray(moved.reshape(levels, rows + most, columns))
 
 
@@ -80,7 +80,8 @@ def leave(
     """
     miss, double = round(law.miss, 3), round(law.double, 3)
     served = float(f"{service:.2g}")
-    return np.asarray(grid @ _leaving(grid.shape[2], columns, left, miss, double, entered, served))
+    table = _leaving(grid.shape[2], columns, left, miss, double, entered, served)
+    return by_columns(grid, table)
 
 
 @lru_cache(maxsize=4096)

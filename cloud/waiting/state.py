@@ -73,12 +73,12 @@ class State:
     @property
     def mean_bays(self) -> float:
         """Expected bays in use."""
-        return float(self.bays.dot(np.arange(self.bays.size)))
+        return float(self.bays.dot(counting(self.bays.size)))
 
     @property
     def free(self) -> float:
         """P(nobody waits and a bay is free)."""
-        return free(self.grid, self.bays)
+        return free(any_level(self.grid[:, 0]), self.bays)
 
     def to_bytes(self) -> bytes:
         """A checkpoint; `from_bytes` of the same model gives the state back exactly."""
@@ -143,9 +143,23 @@ def busy_by_level(grid: Vector) -> Vector:
     return rows.dot(grid[0])[None] if grid.shape[0] == 1 else np.asarray(rows @ grid)
 
 
-def free(grid: Vector, bays: Vector) -> float:
-    """P(nobody waits and a bay is free)."""
-    return float(any_level(grid[:, 0]).dot(_more(bays.size).dot(bays)))
+def halves(grid: Vector) -> Vector:
+    """P(nobody waits, bays busy = 0, 1, ...), then of somebody who does: (2, bays busy)."""
+    levels, rows, columns = grid.shape
+    return np.asarray(_first_row(levels, rows).dot(grid.reshape(-1, columns)))
+
+
+@lru_cache(maxsize=1024)
+def _first_row(levels: int, rows: int) -> Vector:
+    """Whether rows laid end to end are the first of their level, then whether they are not."""
+    first = np.zeros((levels, rows))
+    first[:, 0] = 1.0
+    return np.stack((first, 1.0 - first)).reshape(2, -1)
+
+
+def free(empty: Vector, bays: Vector) -> float:
+    """P(nobody waits and a bay is free). `empty`: P(nobody waits, bays busy = 0, 1, ...)."""
+    return float(empty.dot(_more(bays.size).dot(bays)))
 
 
 def ones(size: int) -> Vector:
@@ -153,7 +167,13 @@ def ones(size: int) -> Vector:
     return _ONES[:size]
 
 
+def counting(size: int) -> Vector:
+    """0, 1, ..., (size,)."""
+    return _COUNTING[:size]
+
+
 _ONES = np.ones(4096)
+_COUNTING = np.arange(4096.0)
 
 
 @lru_cache(maxsize=64)
