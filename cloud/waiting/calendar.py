@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
+from numpy.typing import NDArray
 from psycopg import AsyncConnection
 
 from cloud.waiting import decisions
@@ -14,6 +16,8 @@ from cloud.waiting.decisions import BaysInUse, bays_at
 from cloud.waiting.opening import SEARCH_DAYS, Exceptional, Hours, OpeningError, parse_hours
 from cloud.waiting.store import Facility
 from protocols.time import to_datetime
+
+Ints = NDArray[np.int64]
 
 log = logging.getLogger("eclor.waiting")
 
@@ -36,6 +40,14 @@ class Calendar:
     def changed_bays(self, t_us: int) -> int | None:
         """Bays in use at `t_us` where staff has said so; None: as ever."""
         return bays_at(self.changes, 0, t_us) or None
+
+    def changed_at(self, t_us: Ints) -> Ints:
+        """`changed_bays` at each of many instants, 0 for None."""
+        found = np.zeros(t_us.size, dtype=np.int64)
+        for one in self.changes:
+            until_us = np.inf if one.until_us is None else one.until_us
+            found[(one.from_us <= t_us) & (t_us < until_us)] = one.bays
+        return found
 
     def second_of_day(self, t_us: int) -> float:
         """Seconds since midnight on the clocks of the place."""

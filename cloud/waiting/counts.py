@@ -27,17 +27,18 @@ def rows_of(packed: bytes) -> Ints:
 
 def in_steps(rows: Ints, steps: int, *, step_s: int = 60) -> Ints:
     """Cars in each of `steps` steps, NOT_COVERED where the rows have a hole; shape (steps,)."""
-    cars = np.zeros(steps, dtype=np.int64)
-    covered_s = np.zeros(steps, dtype=np.int64)
     known = rows[rows[:, 2] != NOT_COUNTED]
     step = known[:, 0] // step_s
     short = (known[:, 0] + known[:, 1] <= (step + 1) * step_s) & (step >= 0) & (step < steps)
-    np.add.at(cars, step[short], known[short, 2])
-    np.add.at(covered_s, step[short], known[short, 1])
+    covered_s, cars = (_summed(step[short], known[short, column], steps) for column in (1, 2))
     for from_s, window_s, count in known[~short]:
         _spread(cars, covered_s, (int(from_s), int(window_s), int(count)), step_s)
     cars[covered_s < MIN_COVERED * step_s] = NOT_COVERED
     return cars
+
+
+def _summed(step: Ints, values: Ints, steps: int) -> Ints:
+    return np.bincount(step, weights=values, minlength=steps).astype(np.int64)
 
 
 def _spread(cars: Ints, covered_s: Ints, row: tuple[int, int, int], step_s: int) -> None:

@@ -19,7 +19,7 @@ from cloud.waiting.health import believable, silent
 from cloud.waiting.opening import Opening
 from cloud.waiting.openings import STEP_S, STEP_US, early, served_steps
 from cloud.waiting.site import NOT_COVERED, Detector, OpeningCounts
-from cloud.waiting.track import AS_LEARNED, Seen
+from cloud.waiting.track import Seen
 from protocols.time import TimeUs
 
 NO_ROWS = rows_of(b"")
@@ -90,9 +90,8 @@ def look(
     clocks = listened(clocks, raw, refill_s=refill_s)
     told = corrected(raw, clocks).since(window.margin)
     told_by = {one for one in speaking if told.rows[one] is not None}
-    at = [told.start_us + n * STEP_US for n in range(window.steps - window.margin)]
-    bays = np.array([calendar.changed_bays(t) or AS_LEARNED for t in at], dtype=np.int64)
-    return Shown(Seen(told, bays, window.first), frozenset(told_by), clocks)
+    at_us = told.start_us + np.arange(window.steps - window.margin) * STEP_US
+    return Shown(Seen(told, calendar.changed_at(at_us), window.first), frozenset(told_by), clocks)
 
 
 def _believed(

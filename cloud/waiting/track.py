@@ -105,7 +105,7 @@ def _table(seen: Seen) -> Ints:
     shut = np.zeros(seen.counts.steps, dtype=np.int64)
     if seen.counts.shut:
         shut[:] = [not seen.counts.is_open(step) for step in range(shut.size)]
-    return np.stack([*rows, seen.bays, shut], axis=1)
+    return np.stack([*rows, seen.bays, shut], axis=1).astype("<i8", copy=False)
 
 
 def _initial(model: SiteModel, key: bytes, seen: Seen) -> Checkpoint:
@@ -132,7 +132,7 @@ def _agreeing(table: Ints, first: int, kept: Sequence[Checkpoint]) -> list[Check
 def _chained(before: Sequence[Checkpoint], table: Ints, first: int, step: int) -> bytes:
     """The digest of `step`: of the last whole checkpoint before it and the rows since."""
     base = next((one for one in reversed(before) if _is_whole(one, first)), before[0])
-    rows = table[base.step - first : step - first].astype("<i8").tobytes()
+    rows = table[base.step - first : step - first].tobytes()
     chain = hashlib.blake2b(base.digest + rows, digest_size=_DIGEST).digest()
     return base.digest[:_DIGEST] + chain
 
