@@ -2,7 +2,8 @@
 
 The filter is run over the fullest openings with one value after the other; what it finds less
 surprising is kept (`State.evidence`). From what is declared or usual it goes a step at a time along
-each axis; every opening is tried once with a value, and none after a value is hopeless.
+each axis; every opening is tried once with a value, and none after a value is hopeless. What three
+openings speak for is found first, so that most values need not be tried on all.
 
 Where nobody counts who leaves, no total tells the mean service time either: it is tried, because a
 full site lets in no more than it can serve. Of bays and service time entries tell the ratio alone,
@@ -34,8 +35,12 @@ of the NEAR after, may be a break of the staff."""
 
 MOST_DIPS = 4
 
-HOPELESS = 25.0
-"""Log-likelihood by which a trial may be behind before it is given up."""
+HOPELESS = 12.0
+"""Log-likelihood by which a trial may be behind before it is given up, or ahead before it is
+taken."""
+
+FIRST = 3
+"""Openings on which the search goes as far as it can, before all of them are asked."""
 
 PATIENCE_S = 2_000.0
 """A car is as likely as not to stay away from a queue of some such wait."""
@@ -67,6 +72,9 @@ MORE_BAYS = 2
 def usual_refill_s(mean_service_s: float) -> float:
     """Time to drive up before anything was tried."""
     return REFILLS[USUAL_REFILL] * mean_service_s
+
+
+Direction = tuple[int, ...]
 
 
 class Break(NamedTuple):
@@ -137,6 +145,17 @@ class Trial:
         """Where entries alone are counted: what a full site lets in is bays over service time."""
         return [replace(self, served=round(self.served * by, 4)) for by in (1 / FASTER, FASTER)]
 
+    def direction(self, other: Trial) -> Direction:
+        """Along which axes `other` lies, and to which side."""
+        return tuple(
+            (after > before) - (after < before)
+            for before, after in zip(self._place, other._place, strict=True)
+        )
+
+    @property
+    def _place(self) -> tuple[float, ...]:
+        return self.bays, self.refill, self.blocked, self.served
+
     def is_possible(self, most_bays: int) -> bool:
         """Whether there is such a value."""
         within = 0 <= self.refill < len(REFILLS) and 0 <= self.blocked < len(BLOCKED)
@@ -151,23 +170,41 @@ class _Trials:
     known: dict[Trial, list[float]] = field(default_factory=dict)
     """Evidence of each opening, as far as a trial was worth going on with."""
 
-    def is_better(self, trial: Trial, best: Trial) -> bool:
-        """Whether the counts speak for `trial`; given up once it is hopelessly behind."""
+    def best(self, begin: Trial, neighbours: Callable[[Trial], list[Trial]]) -> Trial:
+        """Where no neighbour is better: by the FIRST openings, and from there on by all."""
+        near = self._climbed(begin, neighbours, self.openings[:FIRST])
+        return self._climbed(near, neighbours, self.openings)
+
+    def _climbed(
+        self,
+        best: Trial,
+        neighbours: Callable[[Trial], list[Trial]],
+        openings: Sequence[OpeningCounts],
+    ) -> Trial:
+        """A step to a better neighbour after the other, each in the direction of the last one as
+        long as that is better; never back to what was left."""
+        last: Direction | None = None
+        left = set[Trial]()
+        while True:
+            near = [one for one in neighbours(best) if one not in left]
+            near.sort(key=lambda one: best.direction(one) != last)
+            better = next((one for one in near if self.is_better(one, best, openings)), None)
+            if better is None:
+                return best
+            left.add(best)
+            last, best = best.direction(better), better
+
+    def is_better(self, trial: Trial, best: Trial, openings: Sequence[OpeningCounts]) -> bool:
+        """Whether the counts speak for `trial`; told as soon as one of the two is hopelessly
+        behind."""
         behind = max(trial.burden - best.burden, 0.0)
-        for index in range(len(self.openings)):
+        for index in range(len(openings)):
             behind += self._evidence(best, index) - self._evidence(trial, index)
             if behind > HOPELESS:
                 return False
+            if behind < -HOPELESS:
+                return True
         return behind < 0.0
-
-    def best(self, begin: Trial, neighbours: Callable[[Trial], list[Trial]]) -> Trial:
-        """Where the search ends: no neighbour is better."""
-        best = begin
-        while True:
-            better = next((one for one in neighbours(best) if self.is_better(one, best)), None)
-            if better is None:
-                return best
-            best = better
 
     def _evidence(self, trial: Trial, index: int) -> float:
         known = self.known.setdefault(trial, [])
@@ -210,7 +247,7 @@ def _with_breaks(best: Trial, trials: _Trials, dips: Sequence[tuple[int, int]]) 
         others = best.breaks
         for less in range(1, best.bays):
             fewer = replace(best, breaks=(*others, Break(first, last, less)))
-            if not trials.is_better(fewer, best):
+            if not trials.is_better(fewer, best, trials.openings):
                 break
             best = fewer
     return best
