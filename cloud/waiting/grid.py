@@ -100,11 +100,11 @@ def _whole(model: SiteModel, grid: Vector, found: Agreement, leak: float) -> Vec
     if levels > 1:
         grid = level_drift(model, grid)
     keep = 1.0 - leak
+    weights = np.empty((rows, columns))
+    weights[:], weights[0] = keep * found.queued, keep * found.empty
     out = np.zeros((levels, model.max_queue + 1, columns))
-    np.multiply(grid, keep * found.queued, out=out[:, :rows])
-    np.multiply(grid[:, 0], keep * found.empty, out=out[:, 0])
-    if leak > 0.0:
-        out[:, 0] += leak / keep * busy_by_level(out)
+    kept = np.multiply(grid, weights, out=out[:, :rows])
+    out[:, 0] += leak / keep * busy_by_level(kept)
     return out
 
 

@@ -66,8 +66,8 @@ def enter(grid: Vector, entered: Law) -> Vector:
     laid = np.zeros(size + most * width)
     laid[:size].reshape(levels, height, width)[:, :rows, :columns] = grid
     shifted = np.ndarray((weights.size, size), np.float64, laid, first * shift, (shift, _CELL))
-    moved = weights.dot(shifted).reshape(levels, height, width)
-    return np.asarray(moved[:, :rows])
+    moved = weights.dot(shifted) if levels == 1 else np.einsum("n,nx->x", weights, shifted)
+    return np.asarray(moved.reshape(levels, height, width)[:, :rows])
 
 
 def leave(

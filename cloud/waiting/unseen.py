@@ -28,12 +28,11 @@ UNLIKELY = 1e-4
 
 def arrive_unseen(grid: Vector, expected: float, model: SiteModel) -> Vector:
     """Poisson arrivals by level, `expected` at level 1; some stay away from a long queue."""
-    rows = grid.shape[1]
+    _, rows, columns = grid.shape
     laws = _poissons(tuple(float(f"{expected * one:.2e}") for one in LEVELS.tolist()))
-    coming = joining(model.max_queue + 1, round(model.balk_queue, 1))[:rows, None] * grid
+    coming = _joining_cells(model.max_queue + 1, columns, round(model.balk_queue, 1))[:rows] * grid
     out = arrive(coming, 0, laws)
-    out[:, :rows] += grid
-    out[:, :rows] -= coming
+    out[:, :rows] += grid - coming
     return out
 
 
@@ -52,6 +51,12 @@ def _poissons(means: tuple[float, ...]) -> Vector:
 def joining(rows: int, balk_queue: float) -> Vector:
     """A car joins a queue of q with chance exp(-(q / balk_queue)^2)."""
     return np.exp(-((np.arange(rows) / balk_queue) ** 2))
+
+
+@lru_cache(maxsize=1024)
+def _joining_cells(rows: int, columns: int, balk_queue: float) -> Vector:
+    """`joining` by (cars waiting, bays busy)."""
+    return np.repeat(joining(rows, balk_queue)[:, None], columns, axis=1)
 
 
 def leave_unseen(grid: Vector, columns: int, service: float) -> Vector:
