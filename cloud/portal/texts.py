@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -241,11 +241,15 @@ class Texts:
         return moment.astimezone(self.zone).strftime("%H:%M")
 
     def moment(self, moment: datetime, *, today: date) -> str:
-        """ "at 14:00", or with the weekday when it is not today."""
+        """ "at 14:00", or with the weekday when it is not today, and the date from the seventh day
+        on, when the weekday alone means an earlier one."""
         local = moment.astimezone(self.zone)
         column = _COLUMN[self.language]
         form = _TODAY[column] if local.date() == today else _AT[column]
-        return form.format(day=_WEEKDAYS[local.weekday()][column], time=local.strftime("%H:%M"))
+        day = _WEEKDAYS[local.weekday()][column]
+        if local.date() - today > timedelta(days=6):
+            day += f" {local.day}.{local.month}."
+        return form.format(day=day, time=local.strftime("%H:%M"))
 
     def night(self, day: date) -> str:
         """The evening a night belongs to: "lun. 23.11."."""

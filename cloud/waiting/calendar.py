@@ -13,7 +13,14 @@ from psycopg import AsyncConnection
 
 from cloud.waiting import decisions
 from cloud.waiting.decisions import BaysInUse, bays_at
-from cloud.waiting.opening import SEARCH_DAYS, Exceptional, Hours, OpeningError, parse_hours
+from cloud.waiting.opening import (
+    BACK_DAYS,
+    SEARCH_DAYS,
+    Exceptional,
+    Hours,
+    OpeningError,
+    parse_hours,
+)
 from cloud.waiting.store import Facility
 from protocols.time import to_datetime
 
@@ -21,7 +28,7 @@ Ints = NDArray[np.int64]
 
 log = logging.getLogger("eclor.waiting")
 
-BACK = timedelta(days=2)
+BACK = timedelta(days=BACK_DAYS + 1)
 AHEAD = timedelta(days=SEARCH_DAYS + 1)
 
 

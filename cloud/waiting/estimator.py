@@ -18,6 +18,7 @@ from cloud.waiting import memory, record
 from cloud.waiting.clocks import Clocks
 from cloud.waiting.estimate import Sources, estimate
 from cloud.waiting.heard import Heard, Site, listen, open_sites
+from cloud.waiting.isolation import Isolation
 from cloud.waiting.learner import ENOUGH, Model, model_of
 from cloud.waiting.memory import Forecast, Fresh
 from cloud.waiting.model import Basis, Situation
@@ -70,11 +71,13 @@ class Estimator:
     def __init__(self) -> None:
         self._tracks: dict[int, Track] = {}
         self._models: dict[int, Model] = {}
+        self.isolation = Isolation("estimate")
         self._due: frozenset[int] = frozenset()
         """Facilities whose forecast is made in this run."""
 
     async def run(self, conn: AsyncConnection, now_us: TimeUs) -> Mapping[Situation, int]:
         """Estimate and keep the wait of every facility that is open; how many in each situation."""
+        self.isolation = Isolation("estimate")
         sites = await open_sites(conn, now_us)
         await self._prepare(conn, sites)
         self._due = self._forecasts_due(sites, now_us)
@@ -142,7 +145,11 @@ class Estimator:
         return kept[0].step if kept else 0
 
     def _compute(self, sites: Sequence[Site], heard: Heard, now_us: TimeUs) -> list[Result]:
-        return [self._one(site, heard, now_us) for site in sites]
+        results = []
+        for site in sites:
+            with self.isolation.alone(site.facility):
+                results.append(self._one(site, heard, now_us))
+        return results
 
     def _one(self, site: Site, heard: Heard, now_us: TimeUs) -> Result:
         track, model = self._tracks[site.key], self._models[site.key]

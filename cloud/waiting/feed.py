@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -65,14 +65,19 @@ class WaitFeed:
         `last_id` is what the client holds already.
         """
         yield f"retry: {RETRY_MS}\n\n".encode()
+        loop = asyncio.get_running_loop()
+        beat_s = loop.time() + HEARTBEAT_S
         while not self._stopping:
             body = self._bodies.get(facility_id)
             found = None if body is None else tag(body).strip('"')
             if body is not None and found != last_id:
-                last_id = found
+                last_id, beat_s = found, loop.time() + HEARTBEAT_S
                 yield f"id: {found}\nevent: wait\ndata: ".encode() + encode(body) + b"\n\n"
-            elif not await self._next():
+            elif loop.time() >= beat_s:
+                beat_s = loop.time() + HEARTBEAT_S
                 yield b": still here\n\n"
+            else:
+                await self._news(beat_s)
 
     async def stop(self) -> None:
         """End every stream: the role stops."""
@@ -80,14 +85,11 @@ class WaitFeed:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _next(self) -> bool:
-        """Wait for news; False when there were none for HEARTBEAT_S."""
-        try:
-            async with asyncio.timeout(HEARTBEAT_S), self._changed:
+    async def _news(self, until_s: float) -> None:
+        """Wait for the next reading of the database, until the loop's clock says `until_s`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until_s), self._changed:
                 await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
 
     async def _follow(self) -> None:
         while True:

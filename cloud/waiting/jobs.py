@@ -9,6 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 from cloud.jobs.scheduler import Job
 from cloud.waiting import learner, memory, record, scoring
 from cloud.waiting.estimator import Estimator
+from cloud.waiting.isolation import Isolation
 from protocols.time import Clock, to_datetime
 
 SCORE_EVERY_S = 600.0
@@ -27,15 +28,20 @@ def jobs(
     async def estimate() -> str:
         async with pool.connection() as conn:
             found = await estimator.run(conn, clock.now_us())
-        return " ".join(f"{one.value}:{n}" for one, n in sorted(found.items())) or "closed"
+        told = " ".join(f"{one.value}:{n}" for one, n in sorted(found.items())) or "closed"
+        return estimator.isolation.told(told)
 
     async def learn() -> str:
+        isolation = Isolation("learn")
         async with pool.connection() as conn:
-            return f"learned:{await learner.learn_due(conn, clock.now_us())}"
+            done = await learner.learn_due(conn, clock.now_us(), isolation)
+        return isolation.told(f"learned:{done}")
 
     async def score() -> str:
+        isolation = Isolation("score")
         async with pool.connection() as conn:
-            return f"scored:{await scoring.score_pending(conn, clock.now_us())}"
+            done = await scoring.score_pending(conn, clock.now_us(), isolation)
+        return isolation.told(f"scored:{done}")
 
     async def forget() -> str:
         now = to_datetime(clock.now_us())

@@ -16,6 +16,7 @@ from cloud.jobs.apart import apart
 from cloud.waiting import memory, store
 from cloud.waiting.absorb import absorb
 from cloud.waiting.calendar import Calendar, calendars
+from cloud.waiting.isolation import Isolation
 from cloud.waiting.learning import learn
 from cloud.waiting.memory import Forecast, Learned
 from cloud.waiting.openings import Past, counted, emptied
@@ -73,9 +74,12 @@ def _read(learned: Learned) -> SiteModel | None:
         return None
 
 
-async def learn_due(conn: AsyncConnection, now_us: TimeUs) -> int:
+async def learn_due(
+    conn: AsyncConnection, now_us: TimeUs, isolation: Isolation | None = None
+) -> int:
     """Learn the sites whose turn it is, let the others absorb what has ended; how many. A lesson
     waits until a site has closed, unless little is known of it yet."""
+    isolation = isolation or Isolation("learn")
     facilities = await store.facilities(conn)
     calendar = await calendars(conn, facilities, now_us, back=BACK + timedelta(days=1))
     kept = await memory.models(conn, [one.facility_id for one in facilities])
@@ -85,12 +89,22 @@ async def learn_due(conn: AsyncConnection, now_us: TimeUs) -> int:
         place, last = calendar.get(one.facility_id), known.get(one.facility_id)
         if place is None:
             continue
-        due = last is None or _is_due(place, last, now_us)
-        done = due and await _learn_one(conn, one, place, last, now_us)
-        if not done and last is not None:
-            done = await _absorb_new(conn, one, place, last, now_us)
-        learned += done
+        with isolation.alone(one):
+            learned += await _learn_or_absorb(conn, one, place, last, now_us)
     return learned
+
+
+async def _learn_or_absorb(
+    conn: AsyncConnection,
+    facility: Facility,
+    calendar: Calendar,
+    last: Learned | None,
+    now_us: TimeUs,
+) -> bool:
+    due = last is None or _is_due(calendar, last, now_us)
+    if due and await _learn_one(conn, facility, calendar, last, now_us):
+        return True
+    return last is not None and await _absorb_new(conn, facility, calendar, last, now_us)
 
 
 def _is_due(calendar: Calendar, last: Learned, now_us: TimeUs) -> bool:

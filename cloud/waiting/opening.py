@@ -32,6 +32,9 @@ QUEUE_BEFORE_OPENING_S = 60 * 60
 EMPTY_AFTER_S = 60 * 60
 """So long after closing a site has emptied, as all count on."""
 
+BACK_DAYS = 4
+"""Exceptional openings that follow each other may be one of days; of more than these not all."""
+
 SEARCH_DAYS = 14
 """How far ahead the next opening is looked for."""
 
@@ -123,7 +126,7 @@ class Hours:
                 yield Opening(TimeUs(one[0][0]), TimeUs(before_us), TimeUs(counts_us), shut)
 
     def current(self, t_us: int) -> Opening | None:
-        """The opening that holds at `t_us`; it may have begun yesterday."""
+        """The opening that holds at `t_us`; it may have begun days ago."""
         return next((one for one in self._near(t_us) if one.holds(t_us)), None)
 
     def opens_us(self, t_us: int) -> TimeUs | None:
@@ -137,7 +140,7 @@ class Hours:
         return min(resumed, default=None)
 
     def _near(self, t_us: int) -> Iterator[Opening]:
-        return self.openings(self.day_of(t_us) - timedelta(days=1), 2)
+        return self.openings(self.day_of(t_us) - timedelta(days=BACK_DAYS), BACK_DAYS + 1)
 
     def status(self, t_us: int) -> Status:
         """Open or closed by the clock alone; never SATURATED or UNKNOWN."""

@@ -17,10 +17,12 @@ from cloud.storage import queries
 from cloud.waiting import memory
 from cloud.waiting.calendar import Calendar, calendars
 from cloud.waiting.clocks import Clocks, settled
+from cloud.waiting.isolation import Isolation
 from cloud.waiting.learner import model_of
 from cloud.waiting.opening import Opening
 from cloud.waiting.openings import Past, counted, emptied
 from cloud.waiting.record import LEVELS
+from cloud.waiting.site import NOT_COVERED
 from cloud.waiting.store import Facility, facilities
 from cloud.waiting.truth import waits_s
 from protocols.time import US_PER_S, TimeUs, from_datetime, to_datetime
@@ -30,6 +32,9 @@ SQL = queries.load(__file__)
 BUCKETS_MIN = (0, 5, 15, 30)
 BACK = timedelta(days=3)
 """Counts that come later than this change no score."""
+
+PATIENCE = timedelta(days=2)
+"""So long an opening with a hole is not scored, or only days with a good link would be."""
 
 AFTER = timedelta(minutes=15)
 """So long after a site has emptied its last counts are there."""
@@ -110,11 +115,15 @@ def bucket(quantiles: Sequence[float]) -> int:
     return max(low for low in BUCKETS_MIN if median_min >= low)
 
 
-async def score_pending(conn: AsyncConnection, now_us: TimeUs) -> int:
+async def score_pending(
+    conn: AsyncConnection, now_us: TimeUs, isolation: Isolation | None = None
+) -> int:
     """Score what was shown in the openings that have ended; the number of estimates with a truth.
 
-    Each opening in a transaction of its own: an estimate is scored once or not at all.
+    Each opening in a transaction of its own: an estimate is scored once or not at all. One whose
+    counts have a hole waits for PATIENCE: a gateway may still send what is missing.
     """
+    isolation = isolation or Isolation("score")
     oldest = await _oldest_pending(conn, now_us)
     places = [one for one in await facilities(conn) if one.facility_id in oldest]
     calendar = await calendars(conn, places, now_us, back=BACK + timedelta(days=1))
@@ -125,7 +134,8 @@ async def score_pending(conn: AsyncConnection, now_us: TimeUs) -> int:
         since_us = oldest[place.facility_id]
         ends = {} if mine is None else _ended_after(mine, since_us, until_us)
         if mine is not None and ends:
-            scored += await _score_one(conn, place, mine, ends, now_us)
+            with isolation.alone(place):
+                scored += await _score_one(conn, place, mine, ends, now_us)
     return scored
 
 
@@ -142,11 +152,20 @@ async def _score_one(
     model = model_of(place, learned.get(place.facility_id)).model
     scored = 0
     for raw in await counted(conn, place, calendar, ends):
+        if _may_be_filled(raw, ends[raw.opening], now_us):
+            continue
         opening = replace(raw, counts=settled(raw.counts, Clocks.of(model)))
         pending = await _pending(conn, place, opening)
         bays = calendar.changed_bays(opening.counts.start_us) or model.bays
         scored += await _keep(conn, place, _judged(calendar, opening, pending, bays), now_us)
     return scored
+
+
+def _may_be_filled(past: Past, end_us: TimeUs, now_us: int) -> bool:
+    """Whether minutes lack that may still come."""
+    rows = (row for row in past.counts.rows.values() if row is not None)
+    late = to_datetime(now_us) - to_datetime(end_us) > PATIENCE
+    return not late and any((row == NOT_COVERED).any() for row in rows)
 
 
 def _judged(

@@ -4,22 +4,26 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
 
 from cloud.keys.model import Scope
-from cloud.waiting import learner, memory, outlooks
+from cloud.waiting import learner, memory, outlooks, scoring
 from cloud.waiting.calendar import calendars
 from cloud.waiting.learning import learn
 from cloud.waiting.memory import Learned
-from cloud.waiting.site import Declared, SiteModel
+from cloud.waiting.site import Declared, Detector, SiteModel
 from cloud.waiting.store import facilities
+from cloud.waiting.track import follow
 from protocols.time import US_PER_S, TimeUs
 from tests.integration.api_world import bearer, make_key
 from tests.integration.seeded_territory import NOW, NOW_US, minutes, passages, seed
+from tests.integration.waiting_site import OPENED, write
 from tests.integration.waiting_web import BUSY, PATH, answered, estimated, morning, waiting_web
+from tests.waiting_cases import play
 
 FACILITY = PATH.removesuffix("/wait")
 EMPTY = learn([], Declared(6, 672.0))
@@ -230,3 +234,51 @@ async def test_visitors_stay_where_they_were_counted_when_the_counter_is_replace
     query = {"from": "2026-11-21T09:00:00Z", "to": "2026-11-21T10:00:00Z"}
     (hour,) = (await answered(web, f"{PATH}/history", **query))["items"]
     assert hour["visitors"] == 40
+
+
+async def test_an_opening_with_a_hole_is_scored_when_its_counts_have_come(
+    conn: psycopg.Connection, ids: dict[str, int], web: SimpleNamespace
+) -> None:
+    """Or the record would be of days with a good link alone."""
+    one = play(1, seed=9)[0]
+    write(conn, ids, OPENED, one, steps=90)
+    await estimated(web)
+    whole = {name: row for name, row in one.counts.rows.items() if row is not None}
+    write(conn, ids, OPENED, one, first=90)
+    missing = OPENED + timedelta(minutes=120)
+    entry = ids["dechetterie/entry"]
+    conn.execute(
+        "delete from passage_reading where device_id = %s and t >= %s and t < %s",
+        (entry, missing, missing + timedelta(minutes=10)),
+    )
+    later = TimeUs(NOW_US + 3 * 3600 * US_PER_S)
+    async with web.pool.connection() as db:
+        assert await scoring.score_pending(db, later) == 0
+        passages(conn, entry, minutes(missing, whole[Detector.ENTRY][120:130].tolist()))
+        assert await scoring.score_pending(db, later) == 1
+
+
+async def test_a_site_that_fails_silences_no_other(
+    conn: psycopg.Connection,
+    ids: dict[str, int],
+    web: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    conn.execute(
+        "insert into facility (site_id, slug, name, bays, mean_service_s, opening, tail_device_id,"
+        " entry_device_id, exit_device_id) select site_id, 'autre', 'Autre', bays, mean_service_s,"
+        " opening, tail_device_id, entry_device_id, exit_device_id from facility"
+    )
+
+    def fails_once(*args: Any, **rest: Any) -> Any:
+        monkeypatch.setattr("cloud.waiting.estimator.follow", follow)
+        raise ArithmeticError("a model without sense")
+
+    monkeypatch.setattr("cloud.waiting.estimator.follow", fails_once)
+    morning(conn, ids, **BUSY)
+    assert await estimated(web) == {"A": 1}
+    assert web.estimator.isolation.told("A:1") == "A:1 failed:1"
+    assert "facility_failed doing=estimate facility=alzette.dechetterie." in caplog.text
+    assert await estimated(web) == {"A": 2}
+    assert web.estimator.isolation.told("A:2") == "A:2"

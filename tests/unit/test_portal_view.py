@@ -247,3 +247,9 @@ def test_a_night_that_is_metered_too_little_shows_no_saving() -> None:
     assert table.rows[0].saving == "–"
     assert table.rows[0].measured == "4,0"
     assert table.headline == "Pas encore de nuit suffisamment mesurée."
+
+
+def test_a_weekday_alone_is_the_next_one() -> None:
+    saturday = datetime(2026, 12, 5, 8, tzinfo=UTC)
+    assert FRENCH.moment(saturday, today=date(2026, 11, 29)) == "samedi à 09:00"
+    assert FRENCH.moment(saturday, today=date(2026, 11, 28)) == "samedi 5.12. à 09:00"

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -177,3 +178,12 @@ def test_in_an_hour_a_site_empties_and_a_lunch_closure_is_none_of_staff() -> Non
     assert [one.shut for one in parts] == [(), (), ()]
     brief = parse_hours({"sat": [["09:00", "12:00"], ["12:30", "18:00"]]}, PARIS)
     assert len(list(brief.openings(date(2026, 11, 21), 1))) == 2
+
+
+def test_exceptional_openings_of_a_day_that_follow_each_other_hold_to_the_last() -> None:
+    days = [saturday(9) + n * 24 * 3600 * US_PER_S for n in range(4)]
+    chain = [
+        Exceptional(ExceptionalKind.OPEN, TimeUs(a), TimeUs(b), "flood") for a, b in pairwise(days)
+    ]
+    changed = hours().with_exceptions(chain)
+    assert changed.status(TimeUs(days[-1] - 60 * 60 * US_PER_S)) is Status.OPEN
