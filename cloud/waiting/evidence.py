@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cloud.waiting import grid
-from cloud.waiting.site import SLOTS, Declared, OpeningCounts, SiteModel, Vector
+from cloud.waiting.site import SLOT_S, SLOTS, Declared, OpeningCounts, SiteModel, Vector
 
 TRIAL_STEPS = 2_000
 """Steps of the fullest openings on which values are compared."""
@@ -35,7 +35,7 @@ of the NEAR after, may be a break of the staff."""
 
 MOST_DIPS = 4
 
-HOPELESS = 12.0
+HOPELESS = 10.0
 """Log-likelihood by which a trial may be behind before it is given up, or ahead before it is
 taken."""
 
@@ -83,6 +83,10 @@ class Break(NamedTuple):
     first: int
     last: int
     less: int
+
+
+NO_BREAK = Break(0, -1, 0)
+"""At a site with breaks at other times of the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,13 @@ class Trial:
             bays[one.first : one.last + 1] = max(1, self.bays - one.less)
         return bays
 
+    def within(self, first: int, last: int) -> Trial:
+        """The same as far as quarter hours `first` to `last` of the day go."""
+        if not self.breaks:
+            return self
+        seen = tuple(one for one in self.breaks if one.first <= last and one.last >= first)
+        return replace(self, breaks=seen or (NO_BREAK,))
+
     def neighbours(self, most_bays: int) -> list[Trial]:
         """One step along each axis."""
         found = [replace(self, bays=self.bays + by) for by in (1, -1)]
@@ -167,8 +178,8 @@ class _Trials:
     model: SiteModel
     openings: Sequence[OpeningCounts]
     spread: float = STEADY
-    known: dict[Trial, list[float]] = field(default_factory=dict)
-    """Evidence of each opening, as far as a trial was worth going on with."""
+    known: dict[tuple[Trial, int], float] = field(default_factory=dict)
+    """Evidence of a trial, as far as an opening's hours go, in that opening."""
 
     def best(self, begin: Trial, neighbours: Callable[[Trial], list[Trial]]) -> Trial:
         """Where no neighbour is better: by the FIRST openings, and from there on by all."""
@@ -207,12 +218,14 @@ class _Trials:
         return behind < 0.0
 
     def _evidence(self, trial: Trial, index: int) -> float:
-        known = self.known.setdefault(trial, [])
-        while len(known) <= index:
+        one = self.openings[index]
+        first, last = one.second, one.second + one.steps * one.step_s
+        key = trial.within(int(first // SLOT_S), int(last // SLOT_S)), index
+        if key not in self.known:
             model = replace(trial.of(self.model), bays_spread=self.spread)
-            *_, last = grid.run(model, self.openings[len(known)])
-            known.append(last.evidence)
-        return known[index]
+            *_, state = grid.run(model, one)
+            self.known[key] = state.evidence
+        return self.known[key]
 
 
 def fitted(

@@ -103,8 +103,8 @@ def _whole(model: SiteModel, grid: Vector, found: Agreement, leak: float) -> Vec
     weights = np.empty((rows, columns))
     weights[:], weights[0] = keep * found.queued, keep * found.empty
     out = np.zeros((levels, model.max_queue + 1, columns))
-    kept = np.multiply(grid, weights, out=out[:, :rows])
-    out[:, 0] += leak / keep * busy_by_level(kept)
+    np.multiply(grid, weights, out=out[:, :rows])
+    out[:, 0] += leak / keep * busy_by_level(out)
     return out
 
 

@@ -139,8 +139,14 @@ def by_busy(grid: Vector) -> Vector:
 
 def busy_by_level(grid: Vector) -> Vector:
     """P(level, bays busy), (levels, bays busy)."""
-    rows = ones(grid.shape[1])
-    return rows.dot(grid[0])[None] if grid.shape[0] == 1 else np.asarray(rows @ grid)
+    levels, rows, columns = grid.shape
+    return np.asarray(_level_of_row(levels, rows).dot(grid.reshape(-1, columns)))
+
+
+@lru_cache(maxsize=1024)
+def _level_of_row(levels: int, rows: int) -> Vector:
+    """Whether rows laid end to end are of level 0, 1, ...: (levels, levels x rows)."""
+    return np.repeat(np.eye(levels), rows, axis=1)
 
 
 def halves(grid: Vector) -> Vector:

@@ -29,11 +29,16 @@ UNLIKELY = 1e-4
 def arrive_unseen(grid: Vector, expected: float, model: SiteModel) -> Vector:
     """Poisson arrivals by level, `expected` at level 1; some stay away from a long queue."""
     _, rows, columns = grid.shape
-    laws = _poissons(tuple(float(f"{expected * one:.2e}") for one in LEVELS.tolist()))
     coming = _joining_cells(model.max_queue + 1, columns, round(model.balk_queue, 1))[:rows] * grid
-    out = arrive(coming, 0, laws)
+    out = arrive(coming, 0, _laws(expected))
     out[:, :rows] += grid - coming
     return out
+
+
+@lru_cache(maxsize=4096)
+def _laws(expected: float) -> Vector:
+    """P(0, 1, ... cars) by level, to three digits of each mean."""
+    return _poissons(tuple(float(f"{expected * one:.2e}") for one in LEVELS.tolist()))
 
 
 @lru_cache(maxsize=4096)
