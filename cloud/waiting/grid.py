@@ -46,13 +46,11 @@ def step(
     dt_s = model.step_s
     expected = model.arrivals(kind, second) * dt_s
     if counts[0] is None:
-        coming = model.profile.demand(kind, second) * dt_s
         before = by_level(state)
-        moved = arrive_unseen(before[:, : longest(before) + 1], coming, model)
+        moved = _arrived(model, before, None, model.profile.demand(kind, second) * dt_s)
     else:
         before = any_level(state.grid)[None]
-        least, weights = _law(model, Detector.TAIL, counts[0], expected * state.level_mean)
-        moved = arrive(before[:, : longest(before) + 1], least, weights[None])
+        moved = _arrived(model, before, counts[0], expected * state.level_mean)
     moved = _through(model, state, moved, counts)
     found = agreed(model, state, moved, counts, is_open=is_open)
     resets, total = state.resets, found.total
@@ -71,6 +69,16 @@ def step(
         resets=resets,
         evidence=state.evidence + math.log(total),
     )
+
+
+def _arrived(model: SiteModel, before: Vector, tail: int | None, expected: float) -> Vector:
+    """Cars join, as counted at the tail or as `expected` in the step; of queues that are not too
+    unlikely."""
+    live = before[:, : longest(before) + 1]
+    if tail is None:
+        return arrive_unseen(live, expected, model)
+    least, weights = _law(model, Detector.TAIL, tail, expected)
+    return arrive(live, least, weights[None])
 
 
 def _through(
@@ -111,8 +119,7 @@ def _whole(model: SiteModel, grid: Vector, found: Agreement, leak: float) -> Vec
 def blind(model: SiteModel, state: State, *, second: float, kind: int) -> State:
     """The state one step later where nothing is counted and nothing learned: a forecast's step."""
     coming = model.profile.demand(kind, second) * model.step_s
-    before = by_level(state)
-    moved = arrive_unseen(before[:, : longest(before) + 1], coming, model)
+    moved = _arrived(model, by_level(state), None, coming)
     moved = _through(model, state, moved, (None, None, None))
     grid = _whole(model, moved, unweighed(state, float(moved.sum())), 0.0)
     return replace(state, t_us=TimeUs(state.t_us + round(model.step_s * US_PER_S)), grid=grid)
