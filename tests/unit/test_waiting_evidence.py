@@ -1,6 +1,7 @@
 """Trials by the filter's evidence: bounded, made once, and they find what is there."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +27,7 @@ from cloud.waiting.evidence import (
 from cloud.waiting.learning import learn
 from cloud.waiting.model import Situation
 from cloud.waiting.site import SLOT_S, SLOTS, Declared, OpeningCounts, SiteModel
-from cloud.waiting.state import State
+from cloud.waiting.state import State, start
 from tests.waiting_cases import play
 
 PLAYED = [one.counts for one in play(14, seed=5, bays=3)]
@@ -87,6 +88,81 @@ def test_a_hopeless_value_is_given_up(model: SiteModel, monkeypatch: pytest.Monk
     monkeypatch.setattr(evidence, "HOPELESS", -1e9)
     fitted(model, [one.until(30) for one in fullest(PLAYED)[:3]], Declared(3, 672.0), most=8)
     assert len(set(tried)) == len(tried)
+
+
+def told(
+    patch: pytest.MonkeyPatch, evidence_of: Callable[[SiteModel, OpeningCounts], float]
+) -> list[tuple[SiteModel, OpeningCounts]]:
+    """The filter finds each opening as likely as `evidence_of` says; which ones were asked."""
+    asked: list[tuple[SiteModel, OpeningCounts]] = []
+
+    def run(model: SiteModel, one: OpeningCounts) -> Iterator[State]:
+        asked.append((model, one))
+        begun = start(model, one.start_us, second=one.second)
+        yield replace(begun, evidence=evidence_of(model, one))
+
+    patch.setattr(grid, "run", run)
+    return asked
+
+
+def test_most_values_are_tried_on_three_openings_only(
+    model: SiteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = told(monkeypatch, lambda site, one: -abs(site.bays - 3.0))
+    assert fitted(model, PLAYED, Declared(9, 672.0), most=12).bays == 3
+    tried = Counter(site.bays for site, _ in asked if site.blocked == 0.0)
+    assert set(tried) == set(range(2, 11))
+    assert all(0 < tried[bays] <= evidence.FIRST for bays in range(5, 11))
+    assert tried[3] >= len(PLAYED)
+
+
+def test_all_openings_have_the_last_word(model: SiteModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first three speak for five bays, the others for four."""
+    first = PLAYED[: evidence.FIRST]
+    told(
+        monkeypatch,
+        lambda site, one: -abs(site.bays - (5.0 if any(one is each for each in first) else 4.0)),
+    )
+    assert fitted(model, PLAYED, Declared(7, 672.0), most=12).bays == 4
+
+
+def test_a_search_ends_where_each_value_is_better_than_the_last(
+    model: SiteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what is told first, four bays are better than three, a shorter time to drive up better
+    then, three bays again, and the longer time again: no value is gone back to."""
+    short, long = REFILLS[3], REFILLS[4]
+    found = {
+        (3, long): (0.0, 12.0, 12.0, 20.0),
+        (4, long): (11.0, 0.0, 0.0, 0.0),
+        (4, short): (5.0, 17.0, 0.0, 0.0),
+        (3, short): (0.0, 17.0, 16.0, 0.0),
+    }
+
+    def evidence_of(site: SiteModel, one: OpeningCounts) -> float:
+        place = site.bays, round(site.refill_s / model.mean_service_s, 6)
+        known = found.get(place, (-1e3,) * 4) if site.blocked == 0.0 else (-1e3,) * 4
+        return next(value for value, each in zip(known, PLAYED[:4], strict=True) if each is one)
+
+    told(monkeypatch, evidence_of)
+    best = fitted(model, PLAYED[:4], Declared(3, 672.0), most=8)
+    assert best.bays in (3, 4)
+
+
+def test_a_break_is_tried_only_where_an_opening_has_it(
+    model: SiteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two breaks in the morning, one after the other: what the afternoons say is known then."""
+    asked = told(monkeypatch, lambda site, one: float(site.bays_by_slot is not None))
+    mornings = {one.start_us for one in PLAYED if one.second < 12 * 3600.0}
+    assert 0 < len(mornings) < len(PLAYED)
+    found = fitted(model, PLAYED, Declared(3, 672.0), most=3, dips=[(41, 41), (43, 43)])
+    assert found.bays_by_slot is not None
+    broken = Counter(
+        one.start_us in mornings for site, one in asked if site.bays_by_slot is not None
+    )
+    assert broken[False] == len(PLAYED) - len(mornings)
+    assert broken[True] > len(mornings)
 
 
 def test_every_neighbour_is_a_step_away() -> None:
