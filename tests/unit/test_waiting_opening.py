@@ -5,8 +5,10 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
+from cloud.waiting.calendar import Calendar
 from cloud.waiting.decisions import BaysInUse, bays_at
 from cloud.waiting.opening import (
     Exceptional,
@@ -142,6 +144,9 @@ def test_the_last_decision_on_the_bays_holds_and_then_the_declared_number() -> N
     for_a_time = BaysInUse(2, TimeUs(200), TimeUs(300), "")
     found = [bays_at([always, for_a_time], 6, t) for t in (99, 100, 200, 299, 300)]
     assert found == [6, 4, 2, 2, 4]
+    calendar = Calendar(hours(), 6, (always, for_a_time))
+    assert calendar.changed_at(np.array([99, 100, 200, 299, 300])).tolist() == [0, 4, 2, 2, 4]
+    assert [calendar.changed_bays(t) for t in (99, 100, 200, 299, 300)] == [None, 4, 2, 2, 4]
 
 
 def test_the_utc_clock_is_not_the_local_one() -> None:
