@@ -2,11 +2,14 @@
 
 A bay that a car has left is free until the next one has driven up, a time with mean `refill_s`. So
 after x departures in a step beside a queue each of those bays is still free at its end with chance
-r = (1 - exp(-p)) / p, p = step / refill time, and one that was free before with chance exp(-p). At
-a site with several flows a share of the bays is moreover of no use to the car at the head
-(`blocked`), and holds up those behind. The bays left free are then the sum of two binomial laws:
-somebody waits while exactly those are free; while nobody waits more may be free, for want of cars.
-And x departures themselves are likely or not by how many cars were being served.
+r = (1 - exp(-p)) / p, p = step / refill time, and one that was free before with chance exp(-p). The
+bays left free are then the sum of two binomial laws: somebody waits while exactly those are free;
+while nobody waits more may be free, for want of cars. And x departures themselves are likely or not
+by how many cars were being served.
+
+At a site with several flows free bays are of no use to the car at the head with some chance
+(`blocked`), and it holds up those behind until a bay of its own flow is left: bays stay free beside
+a queue for minutes, and then several are taken at once.
 
 Where nobody counts who leaves, a queue finds F bays free in a step, left in it or before, and L of
 them are free at its end: F = L + the cars that entered. Each is as likely to stay free as one that
@@ -17,7 +20,7 @@ would be likelier by each free bay, and trials would speak for a site that is al
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -117,9 +120,41 @@ def _chances(room: Room) -> tuple[float, float]:
 def _left_free(room: Room, before: int, left: int) -> Vector:
     """P(0, 1, ... bays that nobody could take by the end of a step), of those that were free
     before it and of those that were left in it."""
+    before = max(before, 0)
+    if room.blocked > 0.0:
+        return np.pad(_held_up(room, before, left), (0, room.max_bays + 1))
     stay, fresh = _chances(room)
-    law = np.convolve(_binomial(max(before, 0), stay), _binomial(left, fresh))
+    law = np.convolve(_binomial(before, stay), _binomial(left, fresh))
     return np.pad(law, (0, room.max_bays + 1))
+
+
+def _held_up(room: Room, before: int, left: int) -> Vector:
+    """The same behind a head that can only take some of the bays.
+
+    A bay that was free before either is of no use to the head, and stays so until the head has
+    moved, or was not yet driven up to. The head moves if one of the bays that became ready in the
+    step is of use to it; so does the next one, whom all free bays serve or none, and so on.
+    """
+    total, idle = before + left, room.blocked
+    stay, fresh = _chances(replace(room, blocked=0.0))
+    late = (1.0 - idle) * fresh / (idle + (1.0 - idle) * fresh)
+    law = np.zeros(total + 1)
+    for one, chance in enumerate(_binomial(left, 1.0 - fresh)):
+        for other, weight in enumerate(_binomial(before, late * (1.0 - stay))):
+            usable = before + one
+            held = idle ** (one + other)
+            moved = (1.0 - held) * _heads(usable, idle)
+            law[total] += chance * weight * held
+            law[total - usable : total] += chance * weight * moved[::-1]
+    return law
+
+
+def _heads(usable: int, idle: float) -> Vector:
+    """P(1, 2, ... `usable` heads enter), where the first does."""
+    law = idle * (1.0 - idle) ** np.arange(usable)
+    if usable:
+        law[-1] = (1.0 - idle) ** (usable - 1)
+    return law
 
 
 def _binomial(size: int, chance: float) -> Vector:

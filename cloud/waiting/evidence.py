@@ -49,10 +49,10 @@ REFILLS = (0.008, 0.012, 0.018, 0.027, 0.04, 0.06, 0.09)
 """Time to drive up as a share of the service time."""
 
 USUAL_REFILL = 4
-BLOCKED = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9)
+BLOCKED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 """Share of the bays that the head of the queue cannot use, where several flows share a line."""
 
-OTHERS = {1: 0, 2: 4, 3: 5}
+OTHERS = {1: 0, 2: 5, 3: 7}
 """Place in BLOCKED of the bays that belong to other flows than the head's, by number of flows: the
 nearest to (flows - 1) / flows. More flows count as three."""
 

@@ -61,6 +61,31 @@ def test_the_law_of_a_simulated_step_is_found_again() -> None:
         assert waiting[6 - free, 6] == pytest.approx(np.mean(entered == 2 - free), abs=0.01)
 
 
+@given(ROOMS, st.integers(0, 14), st.integers(0, 5))
+def test_what_a_queue_leaves_free_is_a_law(room: Room, before: int, left: int) -> None:
+    """Of the bays that are free or were left, L stay free and the others are entered."""
+    before = min(before, room.max_bays)
+    left = min(left, room.max_bays - before)
+    if room.pressure < 0.1:
+        return
+    bays = room.max_bays
+    chances = [
+        conservation(room, before + left - free, left)[1][bays - free, bays]
+        for free in range(before + left + 1)
+    ]
+    assert sum(chances) == pytest.approx(1.0, abs=LEAST_CHANCE * len(chances))
+
+
+def test_a_head_of_another_flow_holds_up_the_line() -> None:
+    """Half of the bays are of no use to it: a free one stays free until one of its own is left,
+    then each head that follows finds the rest of use or not."""
+    room = Room(8, 200.0, blocked=0.5)
+    _, nobody_left = conservation(room, 0, 0)
+    assert nobody_left[7, 8] > 0.95
+    laws = [conservation(room, entered, 1)[1][8 - (3 - entered), 8] for entered in range(4)]
+    np.testing.assert_allclose(laws, [0.5, 0.25, 0.125, 0.125], atol=0.01)
+
+
 @given(ROOMS, CARS)
 def test_without_an_exit_what_a_queue_finds_free_is_a_law(room: Room, entered: int) -> None:
     """Of F free bays L stay free and the others are entered: over L the chances add up to 1."""

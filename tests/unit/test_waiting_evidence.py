@@ -179,7 +179,7 @@ def test_every_neighbour_is_a_step_away() -> None:
 def test_bays_of_other_flows_are_of_no_use_to_the_head_of_the_line() -> None:
     said = [Declared(40, 600.0, flows=flows) for flows in (1, 2, 3, 9)]
     begun = [Trial.declared(one, 8) for one in said]
-    assert [BLOCKED[one.blocked] for one in begun] == [0.0, 0.55, 0.7, 0.7]
+    assert [BLOCKED[one.blocked] for one in begun] == [0.0, 0.5, 0.7, 0.7]
     assert {one.bays for one in begun} == {8}
     assert [one.burden for one in begun] == [0.0] * 4
     off = [replace(begun[1], blocked=begun[1].blocked + by) for by in (-1, 1)]
