@@ -1,11 +1,12 @@
 """The law of the wait of a car that joins now, from the filter's state.
 
-Exactly 0 while a bay is free and nobody waits. Else, with q cars ahead of a full site, Gamma with
-shape (q+1)/cv^2 and mean (q + (1+cv^2)/2) E[S]/c: q departures, and the first of those who are
-being served, whose service has begun already (mean residual life; Ibrahim & Whitt 2009 for q
-departures; against a Monte Carlo of six bays within 3 % for q >= 2). The rate is learned on line;
-mixed over its Gamma posterior this is a beta-prime law. Where past waits are known, the law is
-then moved to what followed such laws (`calibration`).
+Exactly 0 while a bay that it can take is free and nobody waits. Else, with q cars ahead of a full
+site, Gamma with mean (first + each q) E[S]/c: the head of the line enters after `first` of the mean
+times between two departures, each car behind it after `each` more, as past lines did (`pace`; one
+line of six bays, by Monte Carlo: 0.75 and 1, and the time to drive up). Its shape is (q+1)/v, v of
+`pace.variation`. The rate is learned on line, by departures that vary less than a Poisson stream's
+(cv2), so that each tells more; mixed over its Gamma posterior this is a beta-prime law. Where past
+waits are known, the law is then moved to what followed such laws (`calibration`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.waiting.model import Situation
+from cloud.waiting.pace import variation
 from cloud.waiting.site import SiteModel
 from cloud.waiting.state import State
 
@@ -59,12 +61,15 @@ class WaitLaw:
 
 def wait(model: SiteModel, state: State, situation: Situation = Situation.A) -> WaitLaw:
     """The law of the wait of a car that joins at the end of the state's step."""
-    p_zero = state.free
-    scale_s = 1.0 / (state.service_rate * max(state.mean_bays, 1.0))
+    p_zero = state.of_use(model.blocked)
+    scale_s = model.each / (state.service_rate * max(state.mean_bays, 1.0))
     queue = state.queue
     weights = queue.copy()
     weights[0] = max(weights[0] - p_zero, 0.0)
-    table = _table(queue.size, round(model.cv2, 2), _rounded_weight(state.service[0]))
+    first = round(10.0 * model.first / model.each) / 10.0
+    table = _table(
+        queue.size, round(model.cv2, 2), first, _rounded_weight(state.service[0] / model.cv2)
+    )
     cdf = weights.dot(table)
     cdf += p_zero
     cdf /= max(float(cdf[-1]), 1e-12)
@@ -79,16 +84,15 @@ def _rounded_weight(departures: float) -> int:
     return round(math.log(max(departures, 3.0)) * 5.0)
 
 
-@lru_cache(maxsize=128)
-def _table(size: int, cv2: float, weight: int) -> Vector:
+@lru_cache(maxsize=256)
+def _table(size: int, cv2: float, first: float, weight: int) -> Vector:
     """P(wait <= GRID | q ahead, full): shape (size, GRID.size), the last column 1."""
     from scipy.special import betainc  # type: ignore[import-untyped,unused-ignore]
 
-    ahead = np.arange(size)[:, None]
-    shape = (ahead + 1.0) / cv2
+    ahead = np.arange(float(size))[:, None]
+    cars = (ahead + 1.0) / variation(ahead, cv2)
     rate_shape = math.exp(weight / 5.0)
-    mean = ahead + 0.5 * (1.0 + cv2)
-    ratio = GRID[None, :] / cv2 * (ahead + 1.0) / mean
-    table = np.asarray(betainc(shape, rate_shape, ratio / (ratio + rate_shape)), dtype=np.float64)
+    ratio = GRID[None, :] * cars / (ahead + first)
+    table = np.asarray(betainc(cars, rate_shape, ratio / (ratio + rate_shape)), dtype=np.float64)
     table[:, -1] = 1.0
     return table

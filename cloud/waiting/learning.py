@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cloud.waiting import evidence, labels, profile
+from cloud.waiting import evidence, labels, pace, profile
 from cloud.waiting.clocks import Clocks, listened, settled
 from cloud.waiting.gains import detector_laws, told_by
 from cloud.waiting.little import has_hole, inside, mean_service_s
@@ -60,14 +60,18 @@ def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
     )
     model = _on_trial(first, openings, declared)
     counted = [one for one in openings if one.tail is not None]
-    return labels.calibrated(_uncensored(model, openings), _some(counted))
+    return labels.calibrated(_behind_the_entries(model, openings), _some(counted))
 
 
-def _uncensored(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
-    """Where the tail is not seen, those who wait came before they entered; some stay away."""
+def _behind_the_entries(model: SiteModel, openings: Sequence[OpeningCounts]) -> SiteModel:
+    """Where the tail is not seen, those who wait came before they entered; some stay away. The
+    lines that the filter then believes in tell how they move."""
     entered = [one for one in openings if one.entry is not None]
     unseen = [one for one in entered if one.tail is None]
-    return profile.uncensored(model, openings, _of_each(unseen or entered)) if entered else model
+    if not entered:
+        return model
+    model, gone = profile.uncensored(model, openings, _of_each(unseen or entered))
+    return pace.learned(model, gone)
 
 
 def _on_trial(model: SiteModel, openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.waiting import grid, usual
+from cloud.waiting import usual
+from cloud.waiting.followed import Followed, followed
 from cloud.waiting.site import (
     KINDS,
     NOT_COVERED,
@@ -43,21 +44,23 @@ def of_counts(openings: Sequence[OpeningCounts], laws: Mapping[Detector, Detecto
 
 def uncensored(
     model: SiteModel, openings: Sequence[OpeningCounts], some: Sequence[OpeningCounts]
-) -> SiteModel:
+) -> tuple[SiteModel, list[Followed]]:
     """The model with the profile of the arrivals behind the entries, and the share that joins.
 
-    `some` of the openings the filter goes over. Where these have a tail they tell the share alone:
-    what joins is counted there.
+    `some` of the openings the filter goes over, and gives them as it followed them last. Where
+    these have a tail they tell the share alone: what joins is counted there.
     """
     unseen = [one for one in openings if one.tail is None and one.entry is not None]
+    gone: list[Followed] = []
     for _ in range(ROUNDS if unseen else 1):
-        found = _queues(model, some)
+        gone = followed(model, some)
+        found = _queues(model, gone)
         rates, share = model.profile.rates, found.joining[_GROUP]
         if unseen:
             rates = usual.rates(_demand(_seen(unseen, model.detectors), found)) * share
         profile = replace(model.profile, rates=rates, joining=share)
         model = replace(model, profile=profile)
-    return model
+    return model, gone
 
 
 def counted(one: OpeningCounts) -> tuple[Vector, Detector] | None:
@@ -92,14 +95,14 @@ class _Queues:
     joining: Vector
 
 
-def _queues(model: SiteModel, some: Sequence[OpeningCounts]) -> _Queues:
+def _queues(model: SiteModel, gone: Sequence[Followed]) -> _Queues:
     """As the filter believes; no growth, and everybody joins, where no opening was gone over."""
     shape = (usual.GROUPS, SLOTS)
     grown, joined, known = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    for one in some:
-        laws = np.array([state.queue for state in grid.run(model, one)]).reshape(one.steps, -1)
-        ahead = laws @ np.arange(laws.shape[1])
-        share = laws @ joining(laws.shape[1], round(model.balk_queue, 1))
+    for each in gone:
+        one, size = each.one, each.queue.shape[1]
+        ahead = each.queue @ np.arange(size)
+        share = each.queue @ joining(size, round(model.balk_queue, 1))
         covered = _covered(one)
         at, mine = slots(one, one.steps)[covered], usual.group(one.kind)
         np.add.at(grown[mine], at, np.diff(ahead, prepend=0.0)[covered])

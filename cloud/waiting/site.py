@@ -19,7 +19,7 @@ from protocols.time import US_PER_S, TimeUs
 Vector = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-VERSION = 3
+VERSION = 4
 KINDS = 8
 """Kinds of day: Monday to Sunday, then a public holiday."""
 
@@ -131,8 +131,15 @@ class SiteModel:
     service_weight: float = 50.0
     """Departures that the mean service time is worth at the start of an opening."""
 
-    cv2: float = 0.5
-    """Squared coefficient of variation of the time between two departures of a full site."""
+    cv2: float = 0.45
+    """Squared coefficient of variation of the time between two departures of a full site, of which
+    many were seen (`pace`)."""
+
+    first: float = 0.9
+    """Mean time until the head of a line enters, in units of that between two departures."""
+
+    each: float = 1.0
+    """Mean time that each car ahead takes, in the same units (`pace`)."""
 
     refill_s: float = 27.0
     """Mean time until a free bay is taken by a waiting car."""
@@ -245,6 +252,8 @@ _PLAIN = (
     "service_cars",
     "one_clock",
     "cv2",
+    "first",
+    "each",
     "refill_s",
     "blocked",
     "leave_rate",

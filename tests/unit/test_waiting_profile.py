@@ -63,7 +63,7 @@ def test_arrivals_behind_the_entries_add_up_to_the_entries() -> None:
     counts = [replace(one.counts, tail=None) for one in play(12, seed=8)][10:]
     assert counts[0].entry is not None
     model = SiteModel(6, 672.0, Profile(profile.of_counts(counts, EXACT)), detectors=EXACT)
-    found = profile.uncensored(model, counts, counts).profile.rates
+    found = profile.uncensored(model, counts, counts)[0].profile.rates
     before = sum(model.profile.rates.sum(axis=1))
     assert sum(found.sum(axis=1)) == pytest.approx(before, rel=0.1)  # some wait at closing
     assert not np.allclose(found, model.profile.rates)
@@ -74,13 +74,13 @@ def test_who_finds_the_queue_too_long_is_part_of_the_demand() -> None:
     blind = [replace(one, tail=None) for one in counts[10:]]
     model = SiteModel(6, 672.0, Profile(profile.of_counts(counts, EXACT)), detectors=EXACT)
     for openings in (blind, counts[10:]):
-        learned = profile.uncensored(model, openings, openings).profile
+        learned = profile.uncensored(model, openings, openings)[0].profile
         assert learned.joining is not None
         assert 0.0 < learned.joining.min() < 0.97
         np.testing.assert_allclose(learned.joining[1], learned.joining[5], atol=0.1)
         for second in (14.5 * 3600.0, 16.2 * 3600.0):
             assert learned.demand(5, second) >= learned.rate(5, second) > 0.0
-    again = SiteModel.from_document(profile.uncensored(model, blind, blind).to_document())
+    again = SiteModel.from_document(profile.uncensored(model, blind, blind)[0].to_document())
     assert again.profile.joining is not None
 
 
