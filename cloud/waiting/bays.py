@@ -151,7 +151,7 @@ def _held_up(room: Room, before: int, left: int) -> Vector:
 
 def _heads(usable: int, idle: float) -> Vector:
     """P(1, 2, ... `usable` heads enter), where the first does."""
-    law = idle * (1.0 - idle) ** np.arange(usable)
+    law = np.asarray(idle * (1.0 - idle) ** np.arange(usable))
     if usable:
         law[-1] = (1.0 - idle) ** (usable - 1)
     return law
