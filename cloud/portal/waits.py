@@ -147,8 +147,7 @@ def _strip(shown: Shown, texts: Texts) -> Strip | None:
         end=texts.time(to_datetime(slots[-1].t_us)),
         bars=tuple(_bar(slot, n * width, width, told=told) for n, slot in enumerate(slots)),
         rows=tuple(
-            (texts.time(to_datetime(slot.t_us)), _words(slot, texts, told=told))
-            for slot in slots[::2]
+            (texts.time(to_datetime(slot.t_us)), _words(slot, texts, told=told)) for slot in slots
         ),
         best=_best(slots, texts),
     )

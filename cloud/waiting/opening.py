@@ -267,7 +267,9 @@ def _day(name: str, value: object) -> Spans:
     pairs = tuple(_pair(name, pair) for pair in value)
     ends = [moment for pair in pairs for moment in pair]
     if any(a >= b for a, b in pairwise(ends)):
-        raise OpeningError(f"opening hours of {name}: times must ascend without overlap")
+        raise OpeningError(
+            f"opening hours of {name}: times must ascend without overlap, within the day"
+        )
     return pairs
 
 
@@ -283,4 +285,6 @@ def _clock(name: str, text: str) -> time:
     try:
         return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007  a time of day has no zone
     except ValueError as exc:
-        raise OpeningError(f"opening hours of {name}: {text!r} is no time as 09:30") from exc
+        raise OpeningError(
+            f"opening hours of {name}: {text!r} is no time from 00:00 to 23:59"
+        ) from exc
