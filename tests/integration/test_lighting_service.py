@@ -1,6 +1,6 @@
 """Plans, states and energy of lighting groups on a real database."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -23,22 +23,10 @@ from tests.integration.seeded_territory import (
     lamp_rows,
     minutes,
     passages,
-    seed,
 )
 
 NOON = datetime(2026, 11, 20, 11, tzinfo=UTC)
 """The last noon in Paris before NOW."""
-
-
-@pytest.fixture
-def conn(migrated_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(migrated_database_url, autocommit=True) as found:
-        yield found
-
-
-@pytest.fixture
-def ids(conn: psycopg.Connection) -> dict[str, int]:
-    return seed(conn)
 
 
 @pytest.fixture

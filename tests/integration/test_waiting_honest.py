@@ -1,6 +1,6 @@
 """What a visitor must not be told: figures of another time, of a closed site, of no knowledge."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ from cloud.waiting.store import facilities
 from cloud.waiting.track import follow
 from protocols.time import US_PER_S, TimeUs
 from tests.integration.api_world import bearer, make_key
-from tests.integration.seeded_territory import NOW, NOW_US, minutes, passages, seed
+from tests.integration.seeded_territory import NOW, NOW_US, minutes, passages
 from tests.integration.waiting_site import OPENED, write
 from tests.integration.waiting_web import BUSY, PATH, answered, estimated, morning, waiting_web
 from tests.waiting_cases import play
@@ -28,17 +28,6 @@ from tests.waiting_cases import play
 FACILITY = PATH.removesuffix("/wait")
 EMPTY = learn([], Declared(6, 672.0))
 MODEL = replace(EMPTY, profile=replace(EMPTY.profile, rates=np.full((8, 96), 0.3 / 60)))
-
-
-@pytest.fixture
-def conn(migrated_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(migrated_database_url, autocommit=True) as found:
-        yield found
-
-
-@pytest.fixture
-def ids(conn: psycopg.Connection) -> dict[str, int]:
-    return seed(conn)
 
 
 @pytest.fixture

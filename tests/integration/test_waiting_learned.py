@@ -1,6 +1,6 @@
 """What a site is known by, from day to day: clocks are heard live, openings absorbed once over."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from cloud.waiting.memory import Learned
 from cloud.waiting.model import Situation
 from cloud.waiting.site import Declared, Detector, SiteModel
 from protocols.time import US_PER_S, TimeUs
-from tests.integration.seeded_territory import NOW, NOW_US, minutes, passages, seed
+from tests.integration.seeded_territory import NOW, NOW_US, minutes, passages
 from tests.integration.waiting_site import OPENED, write
 from tests.waiting_cases import play
 
@@ -24,17 +24,6 @@ ONE = play(1, seed=4)[0]
 MODEL = learn([], Declared(6, 672.0))
 BEHIND = np.where(OFFSETS_S == -60.0, 0.0, -MOST_HEARD)
 """A clock that is a minute behind, for sure."""
-
-
-@pytest.fixture
-def conn(migrated_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(migrated_database_url, autocommit=True) as found:
-        yield found
-
-
-@pytest.fixture
-def ids(conn: psycopg.Connection) -> dict[str, int]:
-    return seed(conn)
 
 
 @pytest.fixture

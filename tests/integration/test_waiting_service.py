@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ from cloud.waiting import evidence, learner, record, scoring
 from cloud.waiting.estimator import Estimator
 from cloud.waiting.feed import WaitFeed
 from protocols.time import US_PER_S
-from tests.integration.seeded_territory import NOW, NOW_US, samples, seed
+from tests.integration.seeded_territory import NOW, NOW_US, samples
 from tests.integration.waiting_site import OPENED, past, write
 from tests.integration.waiting_web import (
     BUSY,
@@ -28,17 +28,6 @@ from tests.integration.waiting_web import (
     waiting_web,
 )
 from tests.waiting_cases import play
-
-
-@pytest.fixture
-def conn(migrated_database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(migrated_database_url, autocommit=True) as found:
-        yield found
-
-
-@pytest.fixture
-def ids(conn: psycopg.Connection) -> dict[str, int]:
-    return seed(conn)
 
 
 @pytest.fixture(scope="module")
