@@ -28,6 +28,7 @@ from cloud.waiting.site import (
     SiteModel,
     Vector,
 )
+from cloud.waiting.trial import usual_refill_s
 
 PROFILE_STEPS = 5_000
 FULL = 0.9
@@ -41,7 +42,7 @@ def learn(openings: Sequence[OpeningCounts], declared: Declared) -> SiteModel:
     """The model of a site from whole past openings, in any order."""
     heard = Clocks.agreeing() if declared.one_clock else Clocks()
     for one in sorted(openings, key=lambda one: one.start_us):
-        heard = listened(heard, one, refill_s=evidence.usual_refill_s(declared.mean_service_s))
+        heard = listened(heard, one, refill_s=usual_refill_s(declared.mean_service_s))
     openings = [settled(one, heard) for one in openings]
     told = told_by(openings)
     laws = detector_laws(told)

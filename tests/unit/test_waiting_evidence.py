@@ -13,21 +13,12 @@ from benchmarks.waiting_truth.design import BREAKS, SMALL
 from benchmarks.waiting_truth.detectors import counts, restricted
 from benchmarks.waiting_truth.simulate import openings
 from cloud.waiting import evidence, grid, learning
-from cloud.waiting.evidence import (
-    BLOCKED,
-    DIP,
-    MOST_DIPS,
-    REFILLS,
-    Break,
-    Trial,
-    dips_of,
-    fitted,
-    fullest,
-)
+from cloud.waiting.evidence import DIP, MOST_DIPS, dips_of, fitted, fullest
 from cloud.waiting.learning import learn
 from cloud.waiting.model import Situation
 from cloud.waiting.site import SLOT_S, SLOTS, Declared, OpeningCounts, SiteModel
 from cloud.waiting.state import State, start
+from cloud.waiting.trial import BLOCKED, REFILLS, WORTH, Break, Trial
 from tests.waiting_cases import play
 
 PLAYED = [one.counts for one in play(14, seed=5, bays=3)]
@@ -183,7 +174,7 @@ def test_bays_of_other_flows_are_of_no_use_to_the_head_of_the_line() -> None:
     assert {one.bays for one in begun} == {8}
     assert [one.burden for one in begun] == [0.0] * 4
     off = [replace(begun[1], blocked=begun[1].blocked + by) for by in (-1, 1)]
-    assert [one.burden for one in off] == [evidence.WORTH] * 2
+    assert [one.burden for one in off] == [WORTH] * 2
 
 
 def test_a_break_takes_bays_for_its_quarter_hours(model: SiteModel) -> None:
