@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cloud.waiting import kernel
 from cloud.waiting.moves import arrive, by_columns, to_columns
 from cloud.waiting.site import SiteModel
-from cloud.waiting.state import LEVELS
+from cloud.waiting.state import LEVELS, ones
 
 Vector = NDArray[np.float64]
 
@@ -83,10 +83,8 @@ def _thinning(size: int, columns: int, service: float) -> Vector:
 
 def fill(grid: Vector, bays: Vector, model: SiteModel) -> Vector:
     """Waiting cars take the free bays at once: of the mass only the cars in all are kept."""
-    levels, rows, columns = grid.shape
-    totals = np.zeros((levels, rows + columns - 1))
-    for busy in range(columns):
-        totals[:, busy : busy + rows] += grid[..., busy]
+    rows = grid.shape[1]
+    totals = _in_all(grid)
     out = np.zeros_like(grid)
     for bay_count in range(1, model.max_bays + 1):
         weight = bays[bay_count]
@@ -96,3 +94,15 @@ def fill(grid: Vector, bays: Vector, model: SiteModel) -> Vector:
         waiting = totals[:, bay_count : bay_count + rows]
         out[:, : waiting.shape[1], bay_count] += weight * waiting
     return out
+
+
+def _in_all(grid: Vector) -> Vector:
+    """P(level, cars in all = 0, 1, ...): a car less that waits for each that is served."""
+    levels, rows, columns = grid.shape
+    beyond = columns - 1
+    laid = np.zeros((levels, rows + 2 * beyond, columns))
+    laid[:, beyond : beyond + rows] = grid
+    level, row, cell = laid.strides
+    shape = (levels, rows + beyond, columns)
+    diagonal = np.ndarray(shape, np.float64, laid, beyond * row, (level, row, cell - row))
+    return np.asarray(diagonal.dot(ones(columns)))
