@@ -80,20 +80,18 @@ def _departures(size: int, left: int, entered: int, service: float) -> Vector:
 
 @lru_cache(maxsize=4096)
 def _conservation(room: Room, entered: int, left: int) -> Weights:
-    fits, free = _fits(room)
+    fits, free = _fits(room.max_bays)
     if room.pressure <= 0.0:
         return fits, fits
-    laws = [_left_free(room, free + entered - left, left) for free in range(room.max_bays + 1)]
-    exactly = np.array([law[free] for free, law in enumerate(laws)])
-    at_most = np.array([law[: free + 1].sum() for free, law in enumerate(laws)])
-    return fits * np.maximum(at_most, LEAST_CHANCE)[free], fits * np.maximum(exactly, LEAST_CHANCE)[
-        free
-    ]
+    at_most, exactly = (
+        fits * np.maximum(chance, LEAST_CHANCE)[free] for chance in _left_free(room, entered, left)
+    )
+    return at_most, exactly
 
 
 @lru_cache(maxsize=4096)
 def _without_exit(room: Room, entered: int) -> Weights:
-    fits, free = _fits(room)
+    fits, free = _fits(room.max_bays)
     if room.pressure <= 0.0:
         return fits, fits
     still = _chances(room)[0]
@@ -101,12 +99,13 @@ def _without_exit(room: Room, entered: int) -> Weights:
     return fits, fits * np.maximum(law, LEAST_CHANCE)
 
 
-def _fits(room: Room) -> tuple[Vector, NDArray[np.int64]]:
+@lru_cache(maxsize=64)
+def _fits(max_bays: int) -> tuple[Vector, NDArray[np.int64]]:
     """By (bays busy, bays in use): weight of cars beyond the bays, and how many bays are free."""
-    busy = np.arange(room.max_bays + 1)[:, None]
-    bays = np.arange(room.max_bays + 1)[None, :]
+    busy = np.arange(max_bays + 1)[:, None]
+    bays = np.arange(max_bays + 1)[None, :]
     fits = OVER_CAPACITY ** np.maximum(busy - bays, 0).astype(np.float64)
-    return fits, np.clip(bays - busy, 0, room.max_bays)
+    return fits, np.clip(bays - busy, 0, max_bays)
 
 
 def _chances(room: Room) -> tuple[float, float]:
@@ -117,46 +116,54 @@ def _chances(room: Room) -> tuple[float, float]:
     return stay + (1.0 - stay) * room.blocked, fresh + (1.0 - fresh) * room.blocked
 
 
-def _left_free(room: Room, before: int, left: int) -> Vector:
-    """P(0, 1, ... bays that nobody could take by the end of a step), of those that were free
-    before it and of those that were left in it."""
-    before = max(before, 0)
+def _left_free(room: Room, entered: int, left: int) -> tuple[Vector, Vector]:
+    """For each number of bays free at the end of a step: the chance that no more, and that exactly
+    so many could be taken by nobody, of those that were free before it and those left in it."""
+    free = np.arange(room.max_bays + 1)
+    before = np.maximum(free + entered - left, 0)
     if room.blocked > 0.0:
-        return np.pad(_held_up(room, before, left), (0, room.max_bays + 1))
+        return _held_up(room, before, left)
     stay, fresh = _chances(room)
-    law = np.convolve(_binomial(before, stay), _binomial(left, fresh))
-    return np.pad(law, (0, room.max_bays + 1))
+    old = _binomial(before, room.max_bays, stay)
+    new = _binomial(np.array([left]), room.max_bays, fresh)[0]
+    others = free[:, None] - free
+    new_of = np.append(new, 0.0)[np.where(others < 0, -1, others)]
+    return (old * new_of.cumsum(axis=0)).sum(axis=1), (old * new_of).sum(axis=1)
 
 
-def _held_up(room: Room, before: int, left: int) -> Vector:
-    """The same behind a head that can only take some of the bays.
+def _held_up(room: Room, before: NDArray[np.int64], left: int) -> tuple[Vector, Vector]:
+    """The same behind a head that can only take some of the bays; `before`: bays free before the
+    step, for each number of them free at its end.
 
     A bay that was free before either is of no use to the head, and stays so until the head has
     moved, or was not yet driven up to. The head moves if one of the bays that became ready in the
     step is of use to it; so does the next one, whom all free bays serve or none, and so on.
     """
-    total, idle = before + left, room.blocked
+    idle, ready = room.blocked, np.arange(left + 1)
     stay, fresh = _chances(replace(room, blocked=0.0))
     late = (1.0 - idle) * fresh / (idle + (1.0 - idle) * fresh)
-    law = np.zeros(total + 1)
-    for one, chance in enumerate(_binomial(left, 1.0 - fresh)):
-        for other, weight in enumerate(_binomial(before, late * (1.0 - stay))):
-            usable = before + one
-            held = idle ** (one + other)
-            moved = (1.0 - held) * _heads(usable, idle)
-            law[total] += chance * weight * held
-            law[total - usable : total] += chance * weight * moved[::-1]
-    return law
+    chance = _binomial(np.array([left]), left, 1.0 - fresh)[0]
+    useless = (1.0 - late * (1.0 - stay) * (1.0 - idle)) ** before
+    held = chance * idle**ready * useless[:, None]
+    heads = (before + left - np.arange(room.max_bays + 1))[:, None]
+    usable = before[:, None] + ready
+    more = (1.0 - idle) ** np.maximum(heads - 1, 0) * (heads <= usable)
+    most = np.where(heads == 0, chance, (chance - held) * more)
+    last = np.where(heads < usable, idle, 1.0)
+    return most.sum(axis=1), np.where(heads == 0, held, most * last).sum(axis=1)
 
 
-def _heads(usable: int, idle: float) -> Vector:
-    """P(1, 2, ... `usable` heads enter), where the first does."""
-    law = np.asarray(idle * (1.0 - idle) ** np.arange(usable))
-    if usable:
-        law[-1] = (1.0 - idle) ** (usable - 1)
-    return law
+def _binomial(sizes: NDArray[np.int64], most: int, chance: float) -> Vector:
+    """P(0 ... `most` of n) for each n of `sizes`, (sizes, most + 1)."""
+    n, k = sizes[:, None], np.arange(most + 1)
+    return np.asarray(
+        _ways(int(sizes.max()), most)[sizes]
+        * chance**k
+        * (1.0 - chance) ** np.maximum(n - k, 0).astype(np.float64)
+    )
 
 
-def _binomial(size: int, chance: float) -> Vector:
-    ways = [math.comb(size, k) * chance**k * (1.0 - chance) ** (size - k) for k in range(size + 1)]
-    return np.array(ways)
+@lru_cache(maxsize=1024)
+def _ways(size: int, most: int) -> Vector:
+    """In how many ways k are chosen of n: (size + 1, most + 1)."""
+    return np.array([[math.comb(n, k) for k in range(most + 1)] for n in range(size + 1)], float)

@@ -9,6 +9,7 @@ exactly binomial.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -24,18 +25,26 @@ WINDOW = 4
 
 LEAST_FLOW = 0.02
 
+LEAST_WEIGHT = 1e-4
+"""Over that of the likeliest number of cars: what is less likely at either end is left out."""
 
-@lru_cache(maxsize=512)
-def count_table(miss: float, double: float) -> Vector:
-    """P(n counted | T passed): shape (MOST + WINDOW + 1, MOST + 1), rows T, columns n."""
-    one = np.array([miss, (1.0 - miss) * (1.0 - double), (1.0 - miss) * double])
-    table = np.zeros((MOST + WINDOW + 1, MOST + 1))
-    row = np.zeros(MOST + 3)
-    row[0] = 1.0
-    for passed in range(MOST + WINDOW + 1):
-        table[passed] = row[: MOST + 1]
-        row = np.convolve(row, one)[: MOST + 3]
-    return table
+
+@lru_cache(maxsize=16384)
+def _likelihood(counted: int, miss: float, double: float) -> tuple[float, ...]:
+    """P(`counted` | T passed) for each T of the window (`_window`)."""
+    low, high = _window(counted)
+    once, twice = (1.0 - miss) * (1.0 - double), (1.0 - miss) * double
+    row, found = [1.0, *[0.0] * counted], []
+    for passed in range(high + 1):
+        if passed >= low:
+            found.append(row[counted])
+        each = zip(row, [0.0, *row], [0.0, 0.0, *row], strict=False)
+        row = [miss * none + once * one + twice * two for none, one, two in each]
+    return tuple(found)
+
+
+def _window(counted: int) -> tuple[int, int]:
+    return max(0, counted - WINDOW), counted + WINDOW
 
 
 def passed(counted: int, flow: float | None, miss: float, double: float) -> tuple[int, Vector]:
@@ -50,13 +59,15 @@ def passed(counted: int, flow: float | None, miss: float, double: float) -> tupl
     return _passed(counted, expected, round(miss, 3), round(double, 3))
 
 
-def poisson(mean: float) -> Vector:
-    """P(0), P(1), ... of a Poisson law, cut where the rest is under 1e-6 and normalised."""
-    mean = max(mean, 0.0)
-    most = int(mean + 6.0 * math.sqrt(mean) + 4.0)
-    logs = np.arange(1, most + 1)
-    weights = np.concatenate(([1.0], np.cumprod(mean / logs)))
-    return np.asarray(weights / weights.sum())
+def poissons(means: Sequence[float]) -> Vector:
+    """P(0), P(1), ... of Poisson laws, (means, cars), each cut where the rest is under 1e-6 and
+    normalised."""
+    mean = np.maximum(np.array(means), 0.0)[:, None]
+    most = (mean + 6.0 * np.sqrt(mean) + 4.0).astype(np.int64)
+    cars = np.arange(1, int(most.max()) + 1)
+    laws = np.ones((mean.size, cars.size + 1))
+    laws[:, 1:] = np.where(cars <= most, (mean / cars).cumprod(axis=1), 0.0)
+    return np.asarray(laws / laws.sum(axis=1, keepdims=True))
 
 
 def _rounded_flow(flow: float) -> float:
@@ -67,16 +78,15 @@ def _rounded_flow(flow: float) -> float:
 @lru_cache(maxsize=16384)
 def _passed(counted: int, flow: float | None, miss: float, double: float) -> tuple[int, Vector]:
     shift = max(0, counted - MOST)
-    n = counted - shift
-    low, high = max(0, n - WINDOW), n + WINDOW
-    passed_n = np.arange(low, high + 1)
-    weights = count_table(miss, double)[low : high + 1, n]
+    low, high = _window(counted - shift)
+    weights = list(_likelihood(counted - shift, miss, double))
     if flow is not None:
-        prior = passed_n * math.log(flow) - np.array([math.lgamma(k + 1.0) for k in passed_n])
-        weights = weights * np.exp(prior - prior.max())
-    keep = weights > weights.max() * 1e-4
-    first = int(np.argmax(keep))
-    last = len(keep) - int(np.argmax(keep[::-1]))
-    weights = weights[first:last] / weights[first:last].sum()
-    weights.flags.writeable = False
-    return low + first + shift, weights
+        prior = [n * math.log(flow) - math.lgamma(n + 1.0) for n in range(low, high + 1)]
+        most = max(prior)
+        weights = [one * math.exp(log - most) for one, log in zip(weights, prior, strict=True)]
+    least = max(weights) * LEAST_WEIGHT
+    kept = [n for n, one in enumerate(weights) if one > least]
+    law = np.array(weights[kept[0] : kept[-1] + 1])
+    law /= law.sum()
+    law.flags.writeable = False
+    return low + kept[0] + shift, law

@@ -91,9 +91,10 @@ def _leaving(
     """Weight of b -> b' where `left` were counted, (size b, columns b')."""
     first, weights = kernel.passed(left, None, miss, double)
     table = np.zeros((size, size))
-    for cars, weight in enumerate(weights[: max(size - first, 0)], first):
-        busy = np.arange(cars, size)
-        table[busy, busy - cars] = weight * departures(size, cars, entered, service)[cars:]
+    cells = table.reshape(-1)
+    for cars, weight in enumerate(weights[: max(size - first, 0)].tolist(), first):
+        chance = departures(size, cars, entered, service)
+        cells[cars * size :: size + 1] = weight * chance[cars:]
     return to_columns(table, columns)
 
 

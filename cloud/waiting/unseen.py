@@ -43,13 +43,11 @@ def _laws(expected: float) -> Vector:
 
 @lru_cache(maxsize=4096)
 def _poissons(means: tuple[float, ...]) -> Vector:
-    """A row of kernel.poisson for each mean, as far as one of them is worth following."""
-    laws = [kernel.poisson(mean) for mean in means]
-    out = np.zeros((len(laws), max(law.size for law in laws)))
-    for row, law in zip(out, laws, strict=True):
-        row[: law.size] = law
-    last = int(np.flatnonzero(out.max(axis=0) > RARE)[-1])
-    return np.asarray(out[:, : last + 1] / out[:, : last + 1].sum(axis=1, keepdims=True))
+    """`kernel.poissons`, as far as one of them is worth following."""
+    laws = kernel.poissons(means)
+    last = int((laws.max(axis=0) > RARE).nonzero()[0][-1])
+    kept = laws[:, : last + 1]
+    return np.asarray(kept / kept.sum(axis=1, keepdims=True))
 
 
 @lru_cache(maxsize=1024)
