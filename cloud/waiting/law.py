@@ -64,12 +64,11 @@ def wait(model: SiteModel, state: State, situation: Situation = Situation.A) -> 
     p_zero = state.of_use(model.blocked)
     scale_s = model.each / (state.service_rate * max(state.mean_bays, 1.0))
     queue = state.queue
-    weights = queue.copy()
+    rows = _rows(queue)
+    weights = queue[:rows].copy()
     weights[0] = max(weights[0] - p_zero, 0.0)
     first = round(10.0 * model.first / model.each) / 10.0
-    table = _table(
-        queue.size, round(model.cv2, 2), first, _rounded_weight(state.service[0] / model.cv2)
-    )
+    table = _table(rows, round(model.cv2, 2), first, _rounded_weight(state.service[0] / model.cv2))
     cdf = weights.dot(table)
     cdf += p_zero
     cdf /= max(float(cdf[-1]), 1e-12)
@@ -79,12 +78,18 @@ def wait(model: SiteModel, state: State, situation: Situation = Situation.A) -> 
     return WaitLaw(float(cdf[0]), GRID * scale_s, cdf, queue, situation)
 
 
+def _rows(queue: Vector) -> int:
+    """Of a table, for all lengths that the queue may have; in eights, so that few are made."""
+    longest = int(queue.nonzero()[0][-1])
+    return min((longest // 8 + 1) * 8, queue.size)
+
+
 def _rounded_weight(departures: float) -> int:
     """Of the posterior of the rate: in steps of a fifth, so that few tables are made."""
     return round(math.log(max(departures, 3.0)) * 5.0)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _table(size: int, cv2: float, first: float, weight: int) -> Vector:
     """P(wait <= GRID | q ahead, full): shape (size, GRID.size), the last column 1."""
     from scipy.special import betainc  # type: ignore[import-untyped,unused-ignore]
