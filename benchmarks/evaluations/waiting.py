@@ -137,6 +137,7 @@ def _of_log(
         "questions": asked.questions,
         "fit_days": asked.fit_days,
         "test_days": asked.test_days,
+        "outside_hours": asked.outside,
     }
     for name, one in asked.scores.items():
         positive = one.wait_s > 0

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.waiting_log import hours as opening_hours
 from benchmarks.waiting_log.hours import Hours
 from benchmarks.waiting_log.read import QueueLog
-from benchmarks.waiting_log.replay import Replay, openings, step_of
+from benchmarks.waiting_log.replay import Replay, openings, outside, step_of
 from benchmarks.waiting_methods.baselines import baselines
 from benchmarks.waiting_methods.case import Estimator, Labelled, answers
 from benchmarks.waiting_methods.ours import Eclor
@@ -39,6 +39,9 @@ class Asked:
     fit_days: int
     test_days: int
     questions: int
+    outside: int
+    """Served visitors of all days who came outside the hours: nobody is asked about them."""
+
     share: Mapping[str, float]
     """Of the forest in what each of ours shows."""
 
@@ -49,7 +52,11 @@ def ask(
     """Situations A, B and C; TooShortError."""
     learned = _fit_days(log, split)
     chosen = np.isin(log.local_day, sorted(learned))
-    found = openings(log, hours or opening_hours.found(log, chosen))
+    found = openings(
+        log,
+        hours or opening_hours.found(log, chosen),
+        opening_hours.quietest_s(log, chosen),
+    )
     replay = Replay(log, step_of(found))
     declared = _first_guess(log, chosen)
     scores: dict[str, Scored] = {}
@@ -58,7 +65,7 @@ def ask(
     test: list[Labelled] = []
     for situation in (Situation.A, Situation.B, Situation.C):
         cases = [one for one in (replay.case(o, situation) for o in found) if one.wait_s.size]
-        fit = [one for one in cases if one.day in learned]
+        fit = _over([one for one in cases if one.day in learned], split)
         test = [one for one in cases if one.day not in learned]
         if not fit or not test:
             raise TooShortError("nobody was served on the days to learn from, or on the others")
@@ -75,6 +82,7 @@ def ask(
         fit_days=len({one.day for one in fit}),
         test_days=len({one.day for one in test}),
         questions=sum(one.wait_s.size for one in test),
+        outside=outside(log, found),
         share=share,
     )
 
@@ -86,6 +94,12 @@ def _fit_days(log: QueueLog, split: str) -> set[int]:
     if split == "odd-even":
         return set(days[::2].tolist())
     return set(days[: round(FIT_SHARE * days.size)].tolist())
+
+
+def _over(fit: list[Labelled], split: str) -> list[Labelled]:
+    """Without the last opening, where its waits and services end in those that are asked about."""
+    goes_on = split == SPLITS[0] and len(fit) > 1 and fit[-1].alone is not None
+    return fit[:-1] if goes_on else fit
 
 
 def _first_guess(log: QueueLog, chosen: np.ndarray) -> Declared:

@@ -1,18 +1,24 @@
 """A queue log as counters: tail = arrival, entry = start, exit = end of service.
 
-Each opening of each civil day with visitors becomes a case, asked at every arrival in it that was
-served. Who left before being served is counted at the tail like everybody and is not asked about:
-how long they would have waited is not known.
+Each opening with visitors becomes a case, asked at every arrival in it that was served. Who left
+before being served is counted at the tail like everybody and is not asked about: how long they
+would have waited is not known.
+
+An opening belongs to the day on which it begins and may end on the next one. One that lasts for
+days is cut each day at the quietest time. What follows a cut does not begin empty: its counts begin
+some hours before it. To be learned from it is taken as those who came in it alone, from their first
+arrival to their last departure, which is a site that begins and ends empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
+from benchmarks.waiting_log.clock import Clock
 from benchmarks.waiting_log.hours import DAY_S, Hours, weekday_of
 from benchmarks.waiting_log.read import QueueLog
 from benchmarks.waiting_methods.case import Case, Labelled
@@ -25,6 +31,12 @@ EARLY_S = 3600.0
 """Who comes this early before an opening is the queue that it begins with."""
 
 AFTER_S = 7200.0
+WARM_S = 4 * 3600.0
+"""From so long before a cut on counts are followed: who waits then has been served by the cut."""
+
+LONGEST_S = 26 * 3600.0
+"""A longer opening is cut; a day of 25 hours that stands alone is none."""
+
 STEPS_S = (15.0, 20.0, 30.0, 60.0, 120.0)
 MOST_STEPS = 40_000
 """Of a log: the step of the counters is the shortest that keeps within it."""
@@ -32,7 +44,8 @@ MOST_STEPS = 40_000
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One opening of a civil day: UTC seconds, and the local second of the day of `from_s`."""
+    """One opening, of the civil day of its begin: UTC seconds, and the local second of the day of
+    `counts_from_s`. `goes_on`: it follows a cut, `is_cut`: a cut ends it."""
 
     day: int
     from_s: float
@@ -40,34 +53,81 @@ class Opening:
     counts_from_s: float
     counts_until_s: float
     second: float
+    goes_on: bool = False
+    is_cut: bool = False
 
 
-def openings(log: QueueLog, hours: Hours) -> list[Opening]:
-    """The openings of all days on which somebody arrived, ascending."""
-    spans = [span for day in np.unique(log.local_day).tolist() for span in _of_day(log, hours, day)]
+def openings(log: QueueLog, hours: Hours, cut_s: float = 0.0) -> list[Opening]:
+    """The openings of all days on which somebody arrived, ascending. `cut_s`: the local second of
+    the day at which those that last for days are cut."""
+    clock, first = Clock(log), int(log.local_day.min())
+    spans = [part for span in _spans(log, hours, clock) for part in _parts(span, clock, cut_s)]
     found = []
-    for index, (day, from_s, until_s, second) in enumerate(spans):
-        before_s = spans[index - 1][2] if index else -np.inf
-        after_s = spans[index + 1][1] if index + 1 < len(spans) else np.inf
-        early_s = max(from_s - EARLY_S, before_s)
+    for index, (from_s, until_s) in enumerate(spans):
+        before_s = spans[index - 1][1] if index else -np.inf
+        after_s = spans[index + 1][0] if index + 1 < len(spans) else np.inf
+        goes_on, is_cut = before_s == from_s, after_s == until_s
+        early_s = from_s - WARM_S if goes_on else max(from_s - EARLY_S, before_s)
         late_s = min(until_s + AFTER_S, max(after_s - EARLY_S, until_s))
+        day, second = divmod(clock.local_s(from_s), DAY_S)
         second_of_start = (second - (from_s - early_s)) % DAY_S
-        found.append(Opening(day, from_s, until_s, early_s, late_s, second_of_start))
+        found.append(
+            Opening(
+                max(int(day), first),
+                from_s,
+                until_s,
+                early_s,
+                late_s,
+                second_of_start,
+                goes_on,
+                is_cut,
+            )
+        )
     return found
 
 
-def _of_day(log: QueueLog, hours: Hours, day: int) -> list[tuple[int, float, float, float]]:
-    """(day, from, until, local second) of each opening; by the offset of most of the day."""
-    offset_s = float(np.median(log.offset_s[log.local_day == day]))
-    weekday = int(weekday_of(np.array(day)))
-    midnight_s = day * DAY_S - offset_s
-    return [(day, midnight_s + a, midnight_s + b, a) for a, b in hours.week[weekday]]
+def _spans(log: QueueLog, hours: Hours, clock: Clock) -> list[tuple[float, float]]:
+    """[from, until) in UTC seconds of those with visitors, ascending and apart by more than the
+    gap that ends none."""
+    days = np.unique(np.concatenate([log.local_day - 1, log.local_day]))
+    found: list[tuple[float, float]] = []
+    for day in days.tolist():
+        for begin, end in hours.week[int(weekday_of(np.array(day)))]:
+            from_s, until_s = clock.utc_s(day * DAY_S + begin), clock.utc_s(day * DAY_S + end)
+            first, last = np.searchsorted(log.arrival_s, [from_s, until_s])
+            if first == last:
+                continue
+            if found and from_s - found[-1][1] <= hours.gap_s:
+                found[-1] = (found[-1][0], max(until_s, found[-1][1]))
+            else:
+                found.append((from_s, until_s))
+    return found
+
+
+def _parts(span: tuple[float, float], clock: Clock, cut_s: float) -> list[tuple[float, float]]:
+    """An opening, or the parts of one that lasts for days."""
+    from_s, until_s = span
+    if until_s - from_s <= LONGEST_S:
+        return [span]
+    first, last = (int(clock.local_s(at_s) // DAY_S) for at_s in span)
+    cuts = [clock.utc_s(day * DAY_S + cut_s) for day in range(first, last + 1)]
+    edges = [from_s, *(at_s for at_s in cuts if from_s < at_s < until_s), until_s]
+    return list(pairwise(edges))
 
 
 def step_of(found: Sequence[Opening]) -> float:
     """Seconds of a step of the counters."""
     total_s = sum(one.counts_until_s - one.counts_from_s for one in found)
     return next((step for step in STEPS_S if total_s / step <= MOST_STEPS), STEPS_S[-1])
+
+
+def outside(log: QueueLog, found: Sequence[Opening]) -> int:
+    """Served visitors whom no opening holds: they are not asked about."""
+    edges = np.array([[one.from_s, one.until_s] for one in found]).reshape(-1, 2)
+    arrived_s = log.arrival_s[log.served]
+    which = np.searchsorted(edges[:, 0], arrived_s, "right") - 1
+    held = (which >= 0) & (arrived_s < np.append(edges[:, 1], -np.inf)[which])
+    return int((~held).sum())
 
 
 class Replay:
@@ -94,14 +154,32 @@ class Replay:
             asked_s=log.arrival_s[asked] - opening.counts_from_s,
             opens_s=opening.from_s - opening.counts_from_s,
         )
-        return Labelled(case, log.start_s[asked] - log.arrival_s[asked], opening.day)
+        wait_s = log.start_s[asked] - log.arrival_s[asked]
+        return Labelled(case, wait_s, opening.day, self._whole(opening, situation, (first, last)))
 
     @staticmethod
     def _between(events_s: Vector, opening: Opening) -> Vector:
         first, last = np.searchsorted(events_s, [opening.counts_from_s, opening.counts_until_s])
         return events_s[first:last] - opening.counts_from_s
 
-    def _counts(self, opening: Opening, pulses: dict[Detector, Vector]) -> OpeningCounts:
+    def _whole(
+        self, opening: Opening, situation: Situation, rows: tuple[int, int]
+    ) -> OpeningCounts | None:
+        """Of those who came in it alone, where a cut parts what belongs together."""
+        if not (opening.goes_on or opening.is_cut):
+            return None
+        log, mine = self._log, slice(*rows)
+        served = log.served[mine]
+        events = {
+            Detector.TAIL: log.arrival_s[mine],
+            Detector.ENTRY: np.sort(log.start_s[mine][served]),
+            Detector.EXIT: np.sort(log.end_s[mine][served]),
+        }
+        second = (opening.second + opening.from_s - opening.counts_from_s) % DAY_S
+        alone = replace(opening, counts_from_s=opening.from_s, second=second)
+        return self._counts(alone, {one: events[one] - opening.from_s for one in SEEN[situation]})
+
+    def _counts(self, opening: Opening, pulses: Mapping[Detector, Vector]) -> OpeningCounts:
         last_s = max([opening.until_s - opening.counts_from_s, *_ends(pulses)])
         steps = int(np.ceil(last_s / self._step_s)) + 1
 
@@ -123,12 +201,5 @@ class Replay:
         )
 
 
-def _ends(pulses: dict[Detector, Vector]) -> list[float]:
+def _ends(pulses: Mapping[Detector, Vector]) -> list[float]:
     return [float(at_s[-1]) for at_s in pulses.values() if at_s.size]
-
-
-def outside(log: QueueLog, found: Sequence[Opening]) -> int:
-    """Arrivals that no opening holds: they are not asked about."""
-    edges = np.array([edge for one in found for edge in (one.from_s, one.until_s)])
-    assert all(a <= b for a, b in pairwise(edges.tolist()))
-    return int((np.searchsorted(edges, log.arrival_s, "right") % 2 == 0).sum())

@@ -54,6 +54,13 @@ class Labelled:
     case: Case
     wait_s: Vector
     day: int
+    alone: OpeningCounts | None = None
+    """Counts of those who came in it alone, where it does not begin and end empty."""
+
+    @property
+    def whole(self) -> OpeningCounts:
+        """Counts that begin and end with an empty site, to be learned from."""
+        return self.case.counts if self.alone is None else self.alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ class Eclor:
 
     def fit(self, past: Sequence[Labelled]) -> None:
         """Learn from the counts; what followed the questions is not looked at."""
-        self._model = learn([one.case.counts for one in past], self._declared)
+        model = learn([one.whole for one in past], self._declared)
+        self._model = replace(model, known_zero=all(one.alone is None for one in past))
 
     def answer(self, case: Case) -> Answer:
         """Median and quantiles at each question, from what was counted before it."""
@@ -53,8 +54,10 @@ class Eclor:
         return Answer(found[:, MEDIAN], found)
 
     def finished(self, case: Case) -> None:
-        """Learn from an opening that is over, as the service does from day to day."""
-        self._model = absorb(self.model, case.counts)
+        """Learn from an opening that is over, as the service does from day to day: what went out
+        came in, but where it began and ended with people inside."""
+        if self.model.known_zero:
+            self._model = absorb(self.model, case.counts)
 
     def of_now(self) -> Eclor:
         """Another one that knows the same, to meet another future."""

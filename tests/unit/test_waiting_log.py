@@ -64,14 +64,29 @@ def test_a_bad_log_is_refused_with_its_line(tmp_path: Path, text: str, says: str
 
 def test_opening_hours_are_read_or_found(tmp_path: Path) -> None:
     assert told("09:00-12:00,14:00-18:00").week[0] == ((32_400.0, 43_200.0), (50_400.0, 64_800.0))
-    for text in ("9-12", "12:00-09:00", "14:00-18:00,09:00-12:00"):
-        with pytest.raises(HoursError, match="--open"):
-            told(text)
+    assert told("22:00-06:00").week[6] == ((79_200.0, 108_000.0),)
+    assert told("07:00-24:00").week[6] == told("07:00-00:00").week[6] == ((25_200.0, 86_400.0),)
     file = tmp_path / "hall.csv"
     generate.write(file, QUIET, days=14, seed=3)
     log = read(file)
     week = found(log, np.ones(log.arrival_s.size, dtype=bool)).week
     assert week[0][0][0] == pytest.approx(8.5 * 3600, abs=900)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("9-12", "give HH:MM-HH:MM"),
+        ("09:00-25:00", "there is no such time"),
+        ("24:00-06:00", "there is no such time"),
+        ("09:00-09:00", "round the clock is 00:00-24:00"),
+        ("14:00-18:00,09:00-12:00", "not in order; give them as"),
+        ("06:00-12:00,22:00-07:00", "overlap"),
+    ],
+)
+def test_hours_that_are_none_are_told_with_the_remedy(text: str, says: str) -> None:
+    with pytest.raises(HoursError, match=f"--open {text}: .*{says}"):
+        told(text)
 
 
 def test_a_log_becomes_counters_and_the_waits_that_followed(tmp_path: Path) -> None:
