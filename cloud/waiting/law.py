@@ -61,7 +61,7 @@ class WaitLaw:
 
 def wait(model: SiteModel, state: State, situation: Situation = Situation.A) -> WaitLaw:
     """The law of the wait of a car that joins at the end of the state's step."""
-    p_zero = state.of_use(model.blocked)
+    p_zero = state.of_use(model.others)
     scale_s = model.each / (state.service_rate * max(state.mean_bays, 1.0))
     queue = state.queue
     rows = _rows(queue)

@@ -22,8 +22,12 @@ from cloud.waiting.site import NOT_COVERED, Detector, SiteModel, Vector
 LENGTHS = (1, 2, 4, 8)
 """Cars in the line at least (k)."""
 
-SURE = 0.9
+SURE = 0.95
 """P(so many) from which on they are taken for there."""
+
+EVERY = 5
+"""Steps between two instants that may be chosen: right after an entry the next one is further off
+than for who comes at any time."""
 
 FIRST, EACH, CV2 = 0.9, 1.0, 0.45
 """What is usual where a line stands in front of all bays alike."""
@@ -57,7 +61,9 @@ def learned(model: SiteModel, found: Sequence[Followed]) -> SiteModel:
     waits = [_waits(model, told, cars) for cars in LENGTHS]
     waits = [one for one in waits if one.units.size >= 2]
     first, each = _means(waits)
-    return replace(model, first=first, each=each, cv2=_cv2(waits, (first, each)))
+    entry = model.detectors[Detector.ENTRY]
+    cv2 = _cv2(waits, (first, each), noise=entry.miss + entry.double)
+    return replace(model, first=first, each=each, cv2=cv2)
 
 
 def variation(ahead: Vector, cv2: float) -> Vector:
@@ -72,7 +78,7 @@ def _waits(model: SiteModel, found: Sequence[Followed], cars: int) -> _Waits:
 
 
 def _units(seen: Followed, cars: int, gain: float) -> list[float]:
-    """Of one opening; an instant counts when the wait of the one before is over."""
+    """Of one opening; an instant counts where the wait of the one before is over."""
     row = seen.one.entry
     if row is None or (row == NOT_COVERED).any() or seen.queue.shape[1] <= cars:
         return []
@@ -80,7 +86,7 @@ def _units(seen: Followed, cars: int, gain: float) -> list[float]:
     sure = np.flatnonzero(seen.queue[:, cars:].sum(axis=1) >= SURE)
     found, over = [], -1
     for step in sure.tolist():
-        if step < over or not seen.one.is_asked(step):
+        if step % EVERY or step < over or not seen.one.is_asked(step):
             continue
         over = int(np.searchsorted(entered, entered[step] + cars - 0.5))
         if over >= entered.size:
@@ -104,14 +110,15 @@ def _means(waits: Sequence[_Waits]) -> tuple[float, float]:
     return max(first, 0.3), max(each, 0.3)
 
 
-def _cv2(waits: Sequence[_Waits], means: tuple[float, float]) -> float:
-    """What is left of the variation, in steps of a twentieth."""
+def _cv2(waits: Sequence[_Waits], means: tuple[float, float], *, noise: float) -> float:
+    """What is left of the variation, in steps of a twentieth; a count that is missed or doubled
+    (`noise`: how many of a car's) shifts the k-th entry by one."""
     total, weight = CV2_WORTH * CV2, CV2_WORTH
     for one in waits:
         mean = means[0] + means[1] * (one.cars - 1)
         spread = float(((one.units - mean) ** 2).mean()) / mean**2 * one.cars
         early = float(variation(np.array(one.cars - 1.0), 0.0))
         departures = one.units.size * (one.cars - 1)
-        total += departures * (spread - early)
+        total += departures * (spread - early - noise)
         weight += departures
     return round(20.0 * min(max(total / weight, CV2_LIMITS[0]), CV2_LIMITS[1])) / 20.0

@@ -147,6 +147,9 @@ class SiteModel:
     blocked: float = 0.0
     """Share of the bays that the car at the head of the queue cannot use: several flows."""
 
+    others: float = 0.0
+    """Chance that a bay which is free is none of its flow's, for a car that finds nobody waiting."""
+
     leave_rate: float = 0.0
     """Abandonment: chance a second that a waiting car leaves the queue without entry."""
 
@@ -256,6 +259,7 @@ _PLAIN = (
     "each",
     "refill_s",
     "blocked",
+    "others",
     "leave_rate",
     "balk_queue",
     "known_zero",

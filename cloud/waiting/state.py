@@ -80,10 +80,10 @@ class State:
         """P(nobody waits and a bay is free)."""
         return free(any_level(self.grid[:, 0]), self.bays)
 
-    def of_use(self, blocked: float) -> float:
+    def of_use(self, others: float) -> float:
         """P(nobody waits and a bay is free that the next car can take), where each free one is of
-        no use to it with chance `blocked`."""
-        return float(any_level(self.grid[:, 0]).dot(_takes(self.bays.size, blocked).dot(self.bays)))
+        no use to it with chance `others`."""
+        return float(any_level(self.grid[:, 0]).dot(_takes(self.bays.size, others).dot(self.bays)))
 
     def to_bytes(self) -> bytes:
         """A checkpoint; `from_bytes` of the same model gives the state back exactly."""
@@ -188,10 +188,10 @@ _COUNTING = np.arange(4096.0)
 
 
 @lru_cache(maxsize=256)
-def _takes(size: int, blocked: float) -> Vector:
+def _takes(size: int, others: float) -> Vector:
     """Chance that one of the free bays is of use, by bays busy (rows) and in use (columns)."""
     spare = np.clip(np.arange(size)[None, :] - np.arange(size)[:, None], 0, None)
-    return np.asarray(1.0 - blocked**spare)
+    return np.asarray(1.0 - others**spare)
 
 
 @lru_cache(maxsize=64)

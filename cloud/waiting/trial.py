@@ -90,6 +90,7 @@ class Trial:
             max_bays=self.bays + MORE_BAYS,
             mean_service_s=mean_s,
             blocked=BLOCKED[self.blocked],
+            others=BLOCKED[self.expected],
             refill_s=REFILLS[self.refill] * mean_s,
             balk_queue=max(4.0, PATIENCE_S * self.bays / mean_s),
         )
