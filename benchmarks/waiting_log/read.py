@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from lzma import LZMAError
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from benchmarks.packed import open_text
 from cloud.waiting.site import Ints, Vector
 from protocols.time import US_PER_S, from_datetime
+
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+"""Of a real queue; beyond them a time is a typing error."""
 
 COLUMNS = ("arrival", "service_start", "service_end")
 
@@ -51,29 +55,42 @@ class QueueLog:
         return np.floor((self.arrival_s + self.offset_s) / 86_400.0).astype(np.int64)
 
 
+class _Rows(Protocol):
+    """What csv.reader gives: the fields of each row, and the line of the file that it has read."""
+
+    @property
+    def line_num(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+    def __next__(self) -> list[str]: ...
+
+
 def read(file: Path) -> QueueLog:
     """Read a queue log; QueueLogError or OSError."""
     try:
         with open_text(file) as lines:
             rows = list(_rows(file, csv.reader(lines)))
     except (UnicodeDecodeError, EOFError, LZMAError, zlib.error, csv.Error) as exc:
-        raise QueueLogError(f"{file}: is no CSV text, plain, .xz or .gz: {exc}") from exc
+        raise QueueLogError(
+            f"{file}: is no CSV text: {exc}; give it as UTF-8, plain, .xz or .gz"
+        ) from exc
     if not rows:
-        raise QueueLogError(f"{file}: there is no visitor in it")
+        raise QueueLogError(f"{file}: there is no visitor in it; give a row for each after line 1")
     table = np.array(rows)
     table = table[np.argsort(table[:, 0], kind="stable")]
     return QueueLog(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(np.int64))
 
 
-def _rows(file: Path, rows: Iterator[list[str]]) -> Iterator[tuple[float, float, float, float]]:
+def _rows(file: Path, rows: _Rows) -> Iterator[tuple[float, float, float, float]]:
     places = _places(file, next(rows, []))
-    for number, row in enumerate(rows, start=2):
-        if not row:
+    for row in rows:
+        if not any(text.strip() for text in row):
             continue
         try:
             yield _visitor(row, places)
         except ValueError as exc:
-            raise QueueLogError(f"{file}: line {number}: {exc}") from exc
+            raise QueueLogError(f"{file}: line {rows.line_num}: {exc}") from exc
 
 
 def _places(file: Path, header: Sequence[str]) -> tuple[int, int, int]:
@@ -82,7 +99,7 @@ def _places(file: Path, header: Sequence[str]) -> tuple[int, int, int]:
     if absent:
         raise QueueLogError(
             f"{file}: line 1: there is no column {absent[0]!r}; "
-            f"give a CSV file with the header {','.join(COLUMNS)}"
+            f"give a CSV file with commas and the header {','.join(COLUMNS)}"
         )
     first, second, third = (names.index(name) for name in COLUMNS)
     return first, second, third
@@ -90,28 +107,41 @@ def _places(file: Path, header: Sequence[str]) -> tuple[int, int, int]:
 
 def _visitor(row: list[str], places: tuple[int, int, int]) -> tuple[float, float, float, float]:
     if len(row) <= max(places):
-        raise ValueError(f"{len(row)} fields, the header has more")
-    arrival, offset = _instant(row[places[0]], COLUMNS[0])
+        raise ValueError(
+            f"{len(row)} fields, the header has more; end the row with a comma for each empty one"
+        )
+    came, began, ended = (row[place].strip() for place in places)
+    arrival, offset = _instant(came, COLUMNS[0])
     start, end = (
-        _instant(row[place], name)[0] if row[place].strip() else float("nan")
-        for place, name in zip(places[1:], COLUMNS[1:], strict=True)
+        _instant(text, name)[0] if text else float("nan")
+        for text, name in zip((began, ended), COLUMNS[1:], strict=True)
     )
     if start < arrival:
-        raise ValueError(f"service_start {row[places[1]]!r} is before the arrival")
-    if end < max(arrival, start if start == start else arrival):
-        raise ValueError(f"service_end {row[places[2]]!r} is before what it follows")
-    if start == start and end != end:
-        raise ValueError("service_end is empty although service_start is not")
+        raise ValueError(_wrong("service_start", began, f"is before the arrival {came!r}"))
+    if end < start:
+        raise ValueError(_wrong("service_end", ended, f"is before service_start {began!r}"))
+    if end < arrival:
+        raise ValueError(_wrong("service_end", ended, f"is before the arrival {came!r}"))
+    if began and not ended:
+        raise ValueError(_wrong("service_end", ended, "is empty although service_start is not"))
     return arrival, start, end, offset
+
+
+def _wrong(name: str, value: str, fault: str) -> str:
+    return f"{name} {value!r} {fault}; correct it, or leave the row out"
 
 
 def _instant(text: str, name: str) -> tuple[float, float]:
     """Seconds since the epoch, and the offset of local time."""
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text)
     except ValueError as exc:
-        raise ValueError(f"{name} {text!r} is no time as 2025-03-01T09:30:00+01:00") from exc
+        raise ValueError(
+            f"{name} {text!r} is no time; write it as 2025-03-01T09:30:00+01:00"
+        ) from exc
     offset = moment.utcoffset()
     if offset is None:
         raise ValueError(f"{name} {text!r} has no offset; write it as in 09:30:00+01:00")
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"{name} {text!r} is of no year from {FIRST_YEAR} to {LAST_YEAR}")
     return from_datetime(moment) / US_PER_S, offset / timedelta(seconds=1)

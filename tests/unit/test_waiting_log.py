@@ -45,16 +45,37 @@ def test_rows_in_any_order_and_those_who_left(tmp_path: Path) -> None:
     assert log.offset_s.tolist() == [3600, 3600]
 
 
+def test_a_mark_at_the_begin_blank_lines_and_equal_times_are_no_fault(tmp_path: Path) -> None:
+    log = read(log_file(tmp_path, "\ufeff" + HEAD + SERVED + "\n  ,,\n" + SERVED + LEFT + "\n\n"))
+    assert log.served.tolist() == [True, True, False]
+    assert log.arrival_s[0] == log.arrival_s[1]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("a,b\n", "line 1: there is no column 'arrival'"),
         (HEAD, "no visitor"),
         (HEAD + "2025-03-03T09:00:00,,\n", "line 2: .*has no offset"),
-        (HEAD + SERVED + "yesterday,,\n", "line 3: .*is no time"),
-        (HEAD + SERVED.replace("09:02", "08:59"), "line 2: service_start .*before the arrival"),
-        (HEAD + SERVED.replace("09:06", "09:01"), "line 2: service_end"),
-        (HEAD + "2025-03-03T09:00:00+01:00\n", "line 2: 1 fields"),
+        (HEAD + SERVED + "yesterday,,\n", "line 3: arrival 'yesterday' is no time; write it as"),
+        (HEAD + "\n , ,\n" + SERVED + LEFT[1:], "line 5: arrival '025-.* is no time"),
+        (
+            HEAD + SERVED.replace("09:02", "08:59"),
+            "line 2: service_start '.*T08:59.*' is before the arrival '.*T09:00.*; correct it, or",
+        ),
+        (
+            HEAD + SERVED.replace("09:06", "09:01"),
+            "line 2: service_end '.*T09:01.*' is before service_start '.*T09:02.*; correct it, or",
+        ),
+        (
+            HEAD + LEFT.replace(",,", ",,2025-03-03T08:00:00+01:00"),
+            "line 2: service_end .* is before the arrival .*; correct it, or leave the row out",
+        ),
+        (HEAD + SERVED[:-26] + "\n", "line 2: service_end '' is empty .*; correct it, or leave"),
+        (HEAD + "2025-03-03T09:00:00+01:00\n", "line 2: 1 fields, .*; end the row with a comma"),
+        (HEAD + LEFT.replace("2025", "0001"), "line 2: arrival '0001.* is of no year from 1900"),
+        (HEAD + LEFT.replace("2025", "9999"), "line 2: arrival '9999.* is of no year from 1900"),
+        (HEAD.replace(",", ";") + SERVED, "line 1: .*give a CSV file with commas"),
     ],
 )
 def test_a_bad_log_is_refused_with_its_line(tmp_path: Path, text: str, says: str) -> None:
