@@ -26,8 +26,9 @@ SURE = 0.95
 """P(so many) from which on they are taken for there."""
 
 EVERY = 5
-"""Steps between two instants that may be chosen: right after an entry the next one is further off
-than for who comes at any time."""
+"""Steps between two instants, whatever enters in between: right after an entry the next one is
+further off than for who comes at any time, and after the end of a long wait there is one instant,
+after those of many short ones many."""
 
 FIRST, EACH, CV2 = 0.9, 1.0, 0.45
 """What is usual where a line stands in front of all bays alike."""
@@ -48,11 +49,12 @@ behind EARLY_CARS."""
 
 @dataclass(frozen=True, slots=True)
 class _Waits:
-    """Of instants at which at least `cars` waited, apart from each other: how long until so many
-    had entered, in units of the mean time between two departures."""
+    """Of instants at which at least `cars` waited: how long until so many had entered, in units of
+    the mean time between two departures; `worth`: so many waits apart from each other."""
 
     cars: int
     units: Vector
+    worth: float
 
 
 def learned(model: SiteModel, found: Sequence[Followed]) -> SiteModel:
@@ -73,25 +75,25 @@ def variation(ahead: Vector, cv2: float) -> Vector:
 
 def _waits(model: SiteModel, found: Sequence[Followed], cars: int) -> _Waits:
     gain = model.detectors[Detector.ENTRY].gain
-    units = [unit for one in found for unit in _units(one, cars, gain)]
-    return _Waits(cars, np.array(units))
+    told = [wait for one in found for wait in _units(one, cars, gain)]
+    units = np.array([unit for unit, _ in told])
+    overlap = max(float(np.mean([steps for _, steps in told])) / EVERY, 1.0) if told else 1.0
+    return _Waits(cars, units, units.size / overlap)
 
 
-def _units(seen: Followed, cars: int, gain: float) -> list[float]:
-    """Of one opening; an instant counts where the wait of the one before is over."""
+def _units(seen: Followed, cars: int, gain: float) -> list[tuple[float, float]]:
+    """Waits of one opening: in units, and in steps."""
     row = seen.one.entry
     if row is None or (row == NOT_COVERED).any() or seen.queue.shape[1] <= cars:
         return []
     entered = np.cumsum(row) / gain
     sure = np.flatnonzero(seen.queue[:, cars:].sum(axis=1) >= SURE)
-    found, over = [], -1
-    for step in sure.tolist():
-        if step % EVERY or step < over or not seen.one.is_asked(step):
-            continue
+    found = []
+    for step in sure[sure % EVERY == 0].tolist():
         over = int(np.searchsorted(entered, entered[step] + cars - 0.5))
-        if over >= entered.size:
-            break
-        found.append((over - step - 0.5) * seen.one.step_s * float(seen.served[step]))
+        if seen.one.is_asked(step) and over < entered.size:
+            steps = over - step - 0.5
+            found.append((steps * seen.one.step_s * float(seen.served[step]), steps))
     return found
 
 
@@ -102,7 +104,7 @@ def _means(waits: Sequence[_Waits]) -> tuple[float, float]:
     for one in waits:
         column = np.array([1.0, one.cars - 1.0])
         usual = FIRST + EACH * (one.cars - 1)
-        error = max(float(one.units.var()), CV2 * usual**2 / one.cars) / one.units.size
+        error = max(float(one.units.var()), CV2 * usual**2 / one.cars) / one.worth
         weight = 1.0 / (len(LENGTHS) * error)  # waits of one line overlap: they count as one
         precision = precision + weight * np.outer(column, column)
         moment = moment + weight * column * float(one.units.mean())
@@ -118,7 +120,7 @@ def _cv2(waits: Sequence[_Waits], means: tuple[float, float], *, noise: float) -
         mean = means[0] + means[1] * (one.cars - 1)
         spread = float(((one.units - mean) ** 2).mean()) / mean**2 * one.cars
         early = float(variation(np.array(one.cars - 1.0), 0.0))
-        departures = one.units.size * (one.cars - 1)
+        departures = one.worth * (one.cars - 1)
         total += departures * (spread - early - noise)
         weight += departures
     return round(20.0 * min(max(total / weight, CV2_LIMITS[0]), CV2_LIMITS[1])) / 20.0

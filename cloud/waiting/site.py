@@ -148,7 +148,7 @@ class SiteModel:
     """Share of the bays that the car at the head of the queue cannot use: several flows."""
 
     others: float = 0.0
-    """Chance that a bay that is free is of another flow, for a car that finds nobody waiting."""
+    """Chance that a free bay is none of its flow's, for a car that finds nobody waiting."""
 
     leave_rate: float = 0.0
     """Abandonment: chance a second that a waiting car leaves the queue without entry."""
