@@ -23,14 +23,11 @@ from tests.integration.seeded_territory import (
     NOW_US,
     feeder_energy,
     lamp_rows,
-    minutes,
-    passages,
     seed,
 )
+from tests.integration.waiting_web import BUSY, morning
 
 VOID = {"meta", "link", "path", "rect", "br"}
-OPENED = NOW - timedelta(minutes=90)
-EARLY = OPENED - timedelta(hours=1)
 
 
 class Balance(HTMLParser):
@@ -78,9 +75,7 @@ async def web(
 
 async def _fill(conn: psycopg.Connection, web: SimpleNamespace) -> None:
     ids = seed(conn)
-    passages(conn, ids["dechetterie/tail"], minutes(EARLY, [0] * 60 + [1] * 60 + [0] * 30))
-    passages(conn, ids["dechetterie/entry"], minutes(OPENED, [1] * 50 + [0] * 40))
-    passages(conn, ids["dechetterie/exit"], minutes(OPENED, [0] * 10 + [1] * 44 + [0] * 36))
+    morning(conn, ids, **BUSY)
     lamps = [ids[f"centre/lamp-{i:02d}"] for i in range(LAMPS)]
     day = [(NOW - timedelta(minutes=15 * i + 1), 75.0, 30.0) for i in range(96)]
     lamp_rows(conn, lamps, day)

@@ -18,11 +18,11 @@ from tests.integration.waiting_site import OPENED
 
 PATH = "/api/v1/facilities/dechetterie/wait"
 BUSY = {
-    "tail": [0] * 60 + [1] * 60 + [0] * 30,
-    "entry": [1] * 50 + [0] * 40,
-    "exit": [0] * 10 + [1] * 44 + [0] * 36,
+    "tail": [0] * 60 + [1] * 58 + [0] * 32,
+    "entry": [1] * 6 + [1, 0] * 42,
+    "exit": [0] * 6 + [1, 0] * 42,
 }
-"""From an hour before the opening for the tail: 60 joined, 50 entered, 44 left, ten cars wait."""
+"""From an hour before the opening for the tail: 58 joined, 48 entered, 42 left, ten cars wait."""
 
 QUIET = {"tail": [0] * 150, "entry": [0] * 90, "exit": [0] * 90}
 
