@@ -17,6 +17,8 @@ from cloud.waiting.site import Declared, Detector, SiteModel, Vector
 from cloud.waiting.state import State
 
 LEAST_REST_S = 1.0
+BELIEVED = np.array([0.1, 0.5, 0.9])
+"""Levels of the quantiles that are told to a forest."""
 
 
 class Eclor:
@@ -52,6 +54,25 @@ class Eclor:
             for rest, rows in asked.get(done, {}).items():
                 found[rows] = self._quantiles(self._later(case, state, late, (done, rest)))
         return Answer(found[:, MEDIAN], found)
+
+    def believed(self, case: Case) -> Vector:
+        """What the filter believed at the end of the last whole step before each question, a row
+        each: quantiles of the wait, chance of none, people ahead, servers, their rate, the level.
+        """
+        known = case.steps_known
+        needed, row = np.unique(known, return_inverse=True)
+        whole = case.counts.until(int(known.max(initial=0)))
+        found, wanted = [], set(needed.tolist())
+        for done, (state, _) in enumerate(states(self.model, whole)):
+            if done in wanted:
+                found.append(self._beliefs(state))
+        return np.array(found).reshape(needed.size, -1)[row]
+
+    def _beliefs(self, state: State) -> list[float]:
+        told = law.wait(self.model, state, self.situation)
+        ahead = float(told.queue @ np.arange(told.queue.size))
+        moving = (ahead, state.mean_bays, state.service_rate, state.level_mean)
+        return [*told.quantiles(BELIEVED).tolist(), told.p_zero, *moving]
 
     def finished(self, case: Case) -> None:
         """Learn from an opening that is over, as the service does from day to day: what went out

@@ -1,7 +1,9 @@
 """Our estimator where the waits of the past are known: the filter beside a forest.
 
-How much of each is shown is chosen on the last quarter of the past, which the forest of that choice
-was not taught with; then it is taught with all of it.
+The forest is taught with what the counters show (`signs`) and what the filter believes, so that it
+corrects the filter by what followed such beliefs. How much of each is shown is chosen on the last
+quarter of the past, which the forest of that choice was not taught with; then it is taught with all
+of it.
 """
 
 from __future__ import annotations
@@ -16,10 +18,9 @@ from benchmarks.waiting_methods.case import (
     MEDIAN,
     Answer,
     Case,
-    Estimator,
-    Following,
     Labelled,
 )
+from benchmarks.waiting_methods.ours import Eclor
 from cloud.waiting.forest import Forest, best_share, mixed, teach
 from cloud.waiting.signs import Seen, signs
 from cloud.waiting.site import Detector, Vector
@@ -32,7 +33,7 @@ QUICK_OF_SERVICE = 0.02
 class Taught:
     """`inner`, the filter, and what the known waits of the past add to it."""
 
-    def __init__(self, inner: Estimator, *, service_s: float, seed: int = 0) -> None:
+    def __init__(self, inner: Eclor, *, service_s: float, seed: int = 0) -> None:
         self.name, self.situation = inner.name, inner.situation
         self._inner, self._seed = inner, seed
         self._quick_s = max(QUICK_OF_SERVICE * service_s, 1.0)
@@ -45,8 +46,12 @@ class Taught:
         """Filter, share, forest, in this order."""
         self._inner.fit(past)
         self._entries_a_tail = matching.ratio(past, Detector.ENTRY, Detector.TAIL)
-        self.share = self._chosen_share(past)
-        self._forest = self._teach(past) if self.share else None
+        ordered = sorted(past, key=lambda one: one.case.counts.start_us)
+        lessons = [(self._signs(one.case), one.wait_s) for one in ordered]
+        first = round(len(ordered) * (1.0 - HELD_BACK))
+        trial = self._teach(lessons[:first])
+        self.share = self._best_share(trial, ordered[first:]) if trial else 0.0
+        self._forest = self._teach(lessons) if self.share else None
 
     def answer(self, case: Case) -> Answer:
         """Median and quantiles of both together."""
@@ -59,27 +64,22 @@ class Taught:
 
     def finished(self, case: Case) -> None:
         """The filter may follow; the forest is taught once."""
-        if isinstance(self._inner, Following):
-            self._inner.finished(case)
+        self._inner.finished(case)
 
-    def _chosen_share(self, past: Sequence[Labelled]) -> float:
-        ordered = sorted(past, key=lambda one: one.case.counts.start_us)
-        first = round(len(ordered) * (1.0 - HELD_BACK))
-        forest, held = self._teach(ordered[:first]), _some(ordered[first:], self._seed)
-        if forest is None or not held:
+    def _best_share(self, trial: Forest, held_back: Sequence[Labelled]) -> float:
+        held = _some(held_back, self._seed)
+        if not held:
             return 0.0
         filter_s = np.concatenate([self._inner.answer(one.case).quantiles_s for one in held])
-        forest_s = forest.quantiles(np.concatenate([self._signs(one.case) for one in held]), LEVELS)
+        forest_s = trial.quantiles(np.concatenate([self._signs(one.case) for one in held]), LEVELS)
         wait_s = np.concatenate([one.wait_s for one in held])
         return best_share(filter_s, forest_s, wait_s, LEVELS)
 
-    def _teach(self, past: Sequence[Labelled]) -> Forest | None:
-        if not past:
+    def _teach(self, lessons: Sequence[tuple[Vector, Vector]]) -> Forest | None:
+        if not lessons:
             return None
-        wait_s = np.concatenate([one.wait_s for one in past])
-        return teach(
-            np.concatenate([self._signs(one.case) for one in past]), wait_s, seed=self._seed
-        )
+        signs_of, wait_s = (np.concatenate(rows) for rows in zip(*lessons, strict=True))
+        return teach(signs_of, wait_s, seed=self._seed)
 
     def _signs(self, case: Case) -> Vector:
         seen = Seen(
@@ -89,7 +89,7 @@ class Taught:
             entries_a_tail=self._entries_a_tail,
             quick_s=self._quick_s,
         )
-        return signs(seen, case.asked_s)
+        return np.column_stack([signs(seen, case.asked_s), self._inner.believed(case)])
 
 
 def _some(held: Sequence[Labelled], seed: int) -> list[Labelled]:

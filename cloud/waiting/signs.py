@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.waiting.site import Detector, Vector
+from cloud.waiting.site import DETECTORS, Detector, Vector
 
 Column = NDArray[Any]
 """Of counts, truths or times, one an event or instant."""
@@ -53,6 +53,8 @@ def signs(seen: Seen, at_s: Vector) -> Vector:
         columns += _line(seen, at_s)
     if Detector.EXIT in seen.events and Detector.ENTRY in seen.events:
         columns += _bays(seen, at_s)
+    if len(seen.events) == len(DETECTORS):
+        columns += _since_nobody(seen, at_s)
     return np.stack(columns, axis=1).astype(np.float64)
 
 
@@ -88,6 +90,53 @@ def _line(seen: Seen, at_s: Vector) -> list[Vector]:
     came_then = newest[np.maximum(empty, 0)] + 1 if entry.size else np.zeros(at_s.size)
     since = (came - came_then) - (entered - empty - 1)
     return [*columns, np.where(known, since, came - entered), _since(entry, empty, at_s)]
+
+
+def _since_nobody(seen: Seen, at_s: Vector) -> list[Vector]:
+    """What follows from when nobody was seen to wait: since when that is, who came and did not
+    enter from then on, how long the head of this line waits, and the last ones of it waited.
+
+    Who gives up is counted at the tail and never enters: the order of the counts is lost until it
+    begins anew at such an instant.
+    """
+    tail, entry = seen.events[Detector.TAIL], seen.events[Detector.ENTRY]
+    known_s, nobody_s = _nobody(seen)
+    since_s = _latest(known_s, nobody_s, at_s)
+    came, entered = np.searchsorted(tail, at_s), np.searchsorted(entry, at_s)
+    came_then, entered_then = _both(tail, entry, since_s)
+    ahead = (came - came_then) - (entered - entered_then)
+    columns = [ahead.astype(np.float64), np.minimum(at_s - since_s, NEVER_S)]
+    for ratio in (seen.entries_a_tail, 1.0):
+        head = came_then + (entered - entered_then) / ratio
+        columns.append(head_of_line(tail, came, head, at_s))
+    came_then, entered_then = _both(tail, entry, _latest(known_s, nobody_s, entry))
+    turn = came_then + np.arange(entry.size) - entered_then
+    newest = np.searchsorted(tail, entry, "right") - 1
+    waits_s = np.where(turn <= newest, _since(tail, np.minimum(turn, newest), entry), 0.0)
+    return columns + [_mean_of_last(waits_s, entered, cars) for cars in LAST_WAITS[:2]]
+
+
+def _nobody(seen: Seen) -> tuple[Vector, Vector]:
+    """When nobody waited, and since when that is known, ascending: somebody entered who had just
+    come, or nobody did although a bay had become free."""
+    tail, entry, left = (seen.events[one] for one in DETECTORS)
+    newest = np.searchsorted(tail, entry, "right") - 1
+    came = entry[(newest >= 0) & (_since(tail, newest, entry) <= seen.quick_s)]
+    following = np.append(entry, np.inf)[np.searchsorted(entry, left)]
+    free = left[following > left + seen.quick_s]
+    known_s = np.concatenate([came, free + seen.quick_s])
+    order = np.argsort(known_s, kind="stable")
+    return known_s[order], np.maximum.accumulate(np.concatenate([came, free])[order])
+
+
+def _latest(known_s: Vector, then_s: Vector, at_s: Vector) -> Vector:
+    """The last of `then_s` that was known before each instant; -inf: none."""
+    return np.asarray(np.append(-np.inf, then_s)[np.searchsorted(known_s, at_s)])
+
+
+def _both(tail: Vector, entry: Vector, at_s: Vector) -> tuple[Column, Column]:
+    """Who had come and who had entered, at `at_s` itself included."""
+    return np.searchsorted(tail, at_s, "right"), np.searchsorted(entry, at_s, "right")
 
 
 def head_of_line(tail: Vector, came: Column, head: Column, at_s: Vector) -> Vector:

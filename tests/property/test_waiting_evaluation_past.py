@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from benchmarks.waiting_methods.baselines import baselines
 from benchmarks.waiting_methods.case import Case, Estimator
 from benchmarks.waiting_methods.ours import Eclor
+from benchmarks.waiting_methods.taught import Taught
 from benchmarks.waiting_truth.cases import play
 from benchmarks.waiting_truth.design import REFERENCE
 from cloud.waiting.model import Situation
@@ -19,14 +20,27 @@ SITE = play(replace(REFERENCE, openings=20), 7)
 DECLARED = Declared(REFERENCE.bays, REFERENCE.service.overall_s)
 
 
+class Forests:
+    """What a forest adds, whatever its share."""
+
+    def __init__(self, taught: Taught) -> None:
+        taught.share = max(taught.share, 0.5)
+        self._taught = taught
+        self.name, self.situation = f"{taught.name}_taught", taught.situation
+        self.fit, self.answer = taught.fit, taught.answer
+
+
 def fitted() -> list[Estimator]:
     every: list[Estimator] = []
     for situation in (Situation.A, Situation.B, Situation.C):
         past, _ = SITE.cases(situation)
-        mine: list[Estimator] = [*baselines(situation), Eclor(situation, DECLARED)]
+        mine: list[Estimator] = [*baselines(situation)]
         for estimator in mine:
             estimator.fit(past)
-        every += mine
+        inner = Eclor(situation, DECLARED)
+        taught = Taught(inner, service_s=DECLARED.mean_service_s)
+        taught.fit(past)
+        every += [*mine, inner, Forests(taught)]
     return every
 
 

@@ -113,6 +113,19 @@ def test_the_signs_of_a_small_opening_by_hand() -> None:
     assert taken_at_once.tolist() == [0.0, pytest.approx(1 / 3)]
 
 
+def test_the_signs_since_nobody_was_seen_to_wait_by_hand() -> None:
+    """The bay that is free at 50 s is taken by nobody for 5 s: nobody waits. Of the three who come
+    then the first enters at 90 s, one more leaves the line unseen, the third enters at 120 s."""
+    tail, entry, left = [10.0, 60.0, 70.0, 80.0], [10.0, 90.0, 120.0], [50.0, 90.0, 120.0]
+    found = signs(seen(tail, entry, left), np.array([54.0, 100.0, 130.0]))
+    ahead, since, head, _, last, mean_of_five = found[:, -6:].T
+    assert since.tolist() == [44.0, 50.0, 80.0], "that a bay stays free is known 5 s later"
+    assert ahead.tolist() == [0.0, 2.0, 1.0]
+    assert head.tolist() == [0.0, 30.0, 50.0]
+    assert last.tolist() == [0.0, 30.0, 50.0]
+    assert mean_of_five.tolist() == [0.0, 15.0, pytest.approx(80 / 3)]
+
+
 moments = st.lists(st.floats(0, 3000), max_size=25).map(sorted)
 
 
