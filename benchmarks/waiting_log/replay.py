@@ -37,7 +37,7 @@ WARM_S = 4 * 3600.0
 LONGEST_S = 26 * 3600.0
 """A longer opening is cut; a day of 25 hours that stands alone is none."""
 
-STEPS_S = (15.0, 20.0, 30.0, 60.0, 120.0)
+STEPS_S = (15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 MOST_STEPS = 40_000
 """Of a log: the step of the counters is the shortest that keeps within it."""
 

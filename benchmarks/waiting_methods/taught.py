@@ -27,6 +27,10 @@ from cloud.waiting.site import Detector, Vector
 
 HELD_BACK = 0.25
 MOST_HELD_BACK = 4_000
+MOST_TAUGHT = 60_000
+"""Questions of the openings that the forest may be taught with, so that a long log takes no longer;
+`forest.MOST_WAITS` of them are."""
+
 QUICK_OF_SERVICE = 0.02
 
 
@@ -46,7 +50,8 @@ class Taught:
         """Filter, share, forest, in this order."""
         self._inner.fit(past)
         self._entries_a_tail = matching.ratio(past, Detector.ENTRY, Detector.TAIL)
-        ordered = sorted(past, key=lambda one: one.case.counts.start_us)
+        drawn = _some(past, self._seed, MOST_TAUGHT)
+        ordered = sorted(drawn, key=lambda one: one.case.counts.start_us)
         lessons = [(self._signs(one.case), one.wait_s) for one in ordered]
         first = round(len(ordered) * (1.0 - HELD_BACK))
         trial = self._teach(lessons[:first])
@@ -67,7 +72,7 @@ class Taught:
         self._inner.finished(case)
 
     def _best_share(self, trial: Forest, held_back: Sequence[Labelled]) -> float:
-        held = _some(held_back, self._seed)
+        held = _some(held_back, self._seed, MOST_HELD_BACK)
         if not held:
             return 0.0
         filter_s = np.concatenate([self._inner.answer(one.case).quantiles_s for one in held])
@@ -92,12 +97,12 @@ class Taught:
         return np.column_stack([signs(seen, case.asked_s), self._inner.believed(case)])
 
 
-def _some(held: Sequence[Labelled], seed: int) -> list[Labelled]:
-    """Whole openings, drawn until there are MOST_HELD_BACK questions."""
+def _some(openings: Sequence[Labelled], seed: int, most: int) -> list[Labelled]:
+    """Whole openings, drawn until there are `most` questions."""
     chosen, questions = [], 0
-    for index in np.random.default_rng(seed).permutation(len(held)):
-        if questions >= MOST_HELD_BACK:
+    for index in np.random.default_rng(seed).permutation(len(openings)):
+        if questions >= most:
             break
-        chosen.append(held[index])
-        questions += held[index].wait_s.size
+        chosen.append(openings[index])
+        questions += openings[index].wait_s.size
     return chosen

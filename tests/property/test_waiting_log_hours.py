@@ -121,3 +121,36 @@ def test_who_comes_in_an_opening_is_learned_from_alone() -> None:
         tail, entry, left = (int(row.sum()) for row in rows if row is not None)
         assert entry == left == one.wait_s.size
         assert tail >= entry
+
+
+@given(
+    text=st.sampled_from(("00:00-24:00", "22:00-06:00", "09:00-12:00,14:00-18:00")),
+    cut_min=st.integers(0, 3 * 1440),
+    other=st.integers(1, 60),
+)
+def test_counters_before_an_instant_do_not_know_what_the_log_says_later(
+    text: str, cut_min: int, other: int
+) -> None:
+    log = log_of("Europe/Paris", NIGHTS[0], list(range(0, 3 * 1440, 11)))
+    instant_s = float(log.arrival_s[0]) + 60.0 * cut_min
+    changed = QueueLog(
+        log.arrival_s,
+        np.where(log.start_s >= instant_s, log.start_s + 60.0 * other, log.start_s),
+        np.where(log.end_s >= instant_s, log.end_s + 60.0 * other, log.end_s),
+        log.offset_s,
+    )
+    found = openings(log, told(text))
+    assert found == openings(changed, told(text))
+    for one in found:
+        before, after = (Replay(each, 60.0).case(one, Situation.A).case for each in (log, changed))
+        known_s = instant_s - one.counts_from_s
+        for detector, at_s in before.pulses.items():
+            later_s = after.pulses[detector]
+            np.testing.assert_array_equal(at_s[at_s < known_s], later_s[later_s < known_s])
+        steps = max(int(known_s // 60.0), 0)
+        for row, other_row in zip(
+            before.counts.rows.values(), after.counts.rows.values(), strict=True
+        ):
+            assert row is not None
+            assert other_row is not None
+            np.testing.assert_array_equal(row[:steps], other_row[:steps])
