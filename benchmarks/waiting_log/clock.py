@@ -7,17 +7,25 @@ import numpy as np
 from benchmarks.waiting_log.read import QueueLog
 from cloud.waiting.site import Ints, Vector
 
+LEAST_S = 1e-3
+"""From an arrival to a change of the clock after it."""
+
 
 class Clock:
-    """The offset of each row holds from its arrival until another one is told.
+    """The offset of each row holds until another one is told.
 
-    So the clock of the place is changed between two arrivals, and none of them is near it.
+    When the clock was changed between two arrivals is not known: it is taken to be when the later
+    of them is the first, or, where the clock was put back, so much before it. Then a time that was
+    shown before or after an arrival is before or after it in UTC also.
     """
 
     def __init__(self, log: QueueLog) -> None:
-        first = np.concatenate([[True], np.diff(log.offset_s) != 0])
-        self._from_s: Vector = np.append(-np.inf, log.arrival_s[first][1:])
-        self._offset_s: Ints = log.offset_s[first]
+        after = np.flatnonzero(np.diff(log.offset_s)) + 1
+        back_s = np.maximum(log.offset_s[after - 1] - log.offset_s[after], 0)
+        earliest_s = np.minimum(log.arrival_s[after - 1] + LEAST_S, log.arrival_s[after])
+        changed_s = np.maximum(log.arrival_s[after] - back_s, earliest_s)
+        self._from_s: Vector = np.append(-np.inf, changed_s)
+        self._offset_s: Ints = log.offset_s[np.append(0, after)]
 
     def utc_s(self, local_s: float) -> float:
         """When the clock first shows `local_s` (seconds since the local 1 January 1970) or more.

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.waiting_log.hours import DAY_S, Hours, told, weekday_of
@@ -58,6 +58,7 @@ def asked_s(log: QueueLog, found: list[Opening]) -> Vector:
     return np.concatenate([[], *(case.asked_s + one.counts_from_s for one, case in cases)])
 
 
+@example(zone=ZONES[0], night=NIGHTS[1], minutes=[0, 4741], text="07:00-24:00", cut_h=0)
 @given(
     zone=st.sampled_from(ZONES),
     night=st.sampled_from(NIGHTS),
