@@ -21,7 +21,7 @@ MEMORY_CARS = 800.0
 MEMORY_OPENINGS = 5.0
 """So many cars, or cars of so many openings, shares are learned from: the last ones."""
 
-MEMORY = 24.0
+MEMORY = 12.0
 """Openings that squares are learned from at most."""
 
 MOST_OFF = 0.2

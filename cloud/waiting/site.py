@@ -125,7 +125,7 @@ class SiteModel:
     bays_by_slot: Vector | None = None
     """Usual bays by quarter hour of the day, (SLOTS,), where their number varies."""
 
-    bays_spread: float = 0.5
+    bays_spread: float = 0.3
     """Standard deviation of the bays in use about their usual number; 0: it never changes."""
 
     service_weight: float = 50.0
