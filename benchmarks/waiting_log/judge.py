@@ -69,7 +69,9 @@ def ask(
         test = [one for one in cases if one.day not in learned]
         if not fit or not test:
             raise TooShortError("nobody was served on the days to learn from, or on the others")
-        ours = Taught(Eclor(situation, declared), service_s=declared.mean_service_s, seed=seed)
+        ours = Taught(
+            Eclor(situation, declared, exact=True), service_s=declared.mean_service_s, seed=seed
+        )
         estimators: list[Estimator] = [*baselines(situation), ours]
         for one in estimators:
             if one.name not in scores:

@@ -13,10 +13,14 @@ from cloud.waiting import grid, law
 from cloud.waiting.absorb import absorb
 from cloud.waiting.learning import learn
 from cloud.waiting.model import Situation
-from cloud.waiting.site import Declared, Detector, SiteModel, Vector
+from cloud.waiting.site import Declared, Detector, DetectorLaw, SiteModel, Vector
 from cloud.waiting.state import State
 
 LEAST_REST_S = 1.0
+LEAST_PATIENCE_S = 30.0
+EXACT = DetectorLaw(miss=0.003, double=0.003)
+"""Of a log: two events of one second may be in either order."""
+
 BELIEVED = np.array([0.1, 0.5, 0.9])
 """Levels of the quantiles that are told to a forest."""
 
@@ -24,9 +28,11 @@ BELIEVED = np.array([0.1, 0.5, 0.9])
 class Eclor:
     """The grid filter with the parameters that it learned from the same counters."""
 
-    def __init__(self, situation: Situation, declared: Declared) -> None:
+    def __init__(self, situation: Situation, declared: Declared, *, exact: bool = False) -> None:
+        """`exact`: the counters miss and double nobody, so that who came and never entered gave
+        up."""
         self.name, self.situation = f"eclor_{situation.value.lower()}", situation
-        self._declared = declared
+        self._declared, self._exact = declared, exact
         self._model: SiteModel | None = None
 
     @property
@@ -37,9 +43,12 @@ class Eclor:
         return self._model
 
     def fit(self, past: Sequence[Labelled]) -> None:
-        """Learn from the counts; what followed the questions is not looked at."""
+        """Learn from the counts. What followed the questions is not looked at, but for how soon
+        people give up where the counters are exact."""
         model = learn([one.whole for one in past], self._declared)
         self._model = replace(model, known_zero=all(one.alone is None for one in past))
+        if self._exact:
+            self._model = _exact(self._model, past)
 
     def answer(self, case: Case) -> Answer:
         """Median and quantiles at each question, from what was counted before it."""
@@ -77,12 +86,17 @@ class Eclor:
     def finished(self, case: Case) -> None:
         """Learn from an opening that is over, as the service does from day to day: what went out
         came in, but where it began and ended with people inside."""
-        if self.model.known_zero:
-            self._model = absorb(self.model, case.counts)
+        if not self.model.known_zero:
+            return
+        last, self._model = self.model, absorb(self.model, case.counts)
+        if self._exact:
+            self._model = replace(
+                self._model, detectors=last.detectors, calibrations=last.calibrations
+            )
 
     def of_now(self) -> Eclor:
         """Another one that knows the same, to meet another future."""
-        other = Eclor(self.situation, self._declared)
+        other = Eclor(self.situation, self._declared, exact=self._exact)
         other._model = self._model
         return other
 
@@ -112,3 +126,20 @@ class Eclor:
 
     def _quantiles(self, state: State) -> Vector:
         return law.wait(self.model, state, self.situation).quantiles(LEVELS)
+
+
+def _exact(model: SiteModel, past: Sequence[Labelled]) -> SiteModel:
+    """The model with counters that hardly err, and the patience of those who never entered: they
+    gave up as often in a second of waiting as there were of them in all that was waited.
+
+    Where some do, the order of the counts is not that of the people, and labels by it are wrong.
+    """
+    model = replace(model, detectors=dict.fromkeys(Detector, EXACT))
+    counts = [one.whole for one in past if one.whole.tail is not None]
+    came = sum(int(one.tail.sum()) for one in counts if one.tail is not None)
+    entered = sum(int(one.entry.sum()) for one in counts if one.entry is not None)
+    if came <= entered:
+        return model
+    waited_s = sum(float(one.wait_s.sum()) for one in past) * came / max(entered, 1)
+    rate = (came - entered) / max(waited_s, (came - entered) * LEAST_PATIENCE_S)
+    return replace(model, leave_rate=rate, calibrations={})

@@ -8,6 +8,7 @@ steps a minute.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -121,11 +122,23 @@ def fold(grid: Vector, rows: int) -> Vector:
     return np.asarray(grid[:, :rows])
 
 
-def abandon(grid: Vector, chance: float) -> Vector:
-    """Each waiting car leaves with `chance` in a step (at most one a step)."""
-    if chance <= 0.0:
+def abandon(grid: Vector, hazard: float) -> Vector:
+    """Each waiting car has given up by the end of a step with chance 1 - exp(-hazard)."""
+    if hazard <= 0.0:
         return grid
-    leaving = np.minimum(np.arange(grid.shape[1]) * chance, 0.5)[:, None] * grid
-    out = grid - leaving
-    out[:, :-1] += leaving[:, 1:]
-    return np.asarray(out)
+    rows = grid.shape[1]
+    staying = _staying(1 << rows.bit_length(), float(f"{hazard:.2g}"))
+    return np.asarray(staying[:rows, :rows] @ grid)
+
+
+@lru_cache(maxsize=256)
+def _staying(size: int, hazard: float) -> Vector:
+    """P(q' of q cars still wait), binomial, (size q', size q)."""
+    stays = math.exp(-hazard)
+    table = np.zeros((size, size))
+    table[0, 0] = 1.0
+    for cars in range(1, size):
+        table[:, cars] = (1.0 - stays) * table[:, cars - 1]
+        table[1:, cars] += stays * table[:-1, cars - 1]
+    table.flags.writeable = False
+    return table

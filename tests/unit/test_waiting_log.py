@@ -15,9 +15,11 @@ from benchmarks.waiting_log import generate
 from benchmarks.waiting_log.hours import HoursError, found, told
 from benchmarks.waiting_log.read import QueueLogError, read
 from benchmarks.waiting_log.replay import Replay, openings
+from benchmarks.waiting_methods.ours import Eclor
 from cli.main import main
 from cloud.waiting import evidence, learning
 from cloud.waiting.model import Situation
+from cloud.waiting.site import Declared
 
 HEAD = "arrival,service_start,service_end\n"
 SERVED = "2025-03-03T09:00:00+01:00,2025-03-03T09:02:00+01:00,2025-03-03T09:06:00+01:00\n"
@@ -120,6 +122,20 @@ def test_a_log_becomes_counters_and_the_waits_that_followed(tmp_path: Path) -> N
     assert counts.entry is not None
     assert counts.exit is not None
     assert [int(row.sum()) for row in (counts.tail, counts.entry, counts.exit)] == [2, 1, 1]
+
+
+def test_the_patience_of_those_who_gave_up_is_learned_from_the_log(tmp_path: Path) -> None:
+    file = tmp_path / "hall.csv"
+    impatient = replace(QUIET, load=(1.2, 1.2), patience_s=900.0)
+    generate.write(file, impatient, days=14, seed=3)
+    log = read(file)
+    past = [Replay(log, 60.0).case(one, Situation.A) for one in openings(log, told("08:30-10:30"))]
+    ours = Eclor(Situation.A, Declared(2, 240.0, one_clock=True), exact=True)
+    ours.fit(past)
+    assert 1.0 / ours.model.leave_rate == pytest.approx(900.0, rel=0.25)
+    laws = ours.model.detectors
+    ours.finished(past[0].case)
+    assert ours.model.detectors == laws, "the counters of a log err no more from day to day"
 
 
 def test_the_command_judges_all_estimators_on_a_log(tmp_path: Path) -> None:

@@ -62,6 +62,21 @@ def test_cars_that_join_are_so_many_more_in_the_queue(
     assert found.sum() == pytest.approx(grid.sum(axis=(1, 2)) @ by_level.sum(axis=1))
 
 
+@given(grids(), st.sampled_from([0.0, 0.013, 0.25, 2.0]))
+def test_each_waiting_car_gives_up_by_itself(grid: Vector, hazard: float) -> None:
+    goes = 1.0 - math.exp(-hazard)
+
+    def given_up(place: Place) -> Iterator[tuple[Place, float]]:
+        level, queue, busy = place
+        for gone in range(queue + 1):
+            share = math.comb(queue, gone) * goes**gone * (1.0 - goes) ** (queue - gone)
+            yield (level, queue - gone, busy), share
+
+    found = moves.abandon(grid, hazard)
+    np.testing.assert_allclose(found, moved(grid, grid.shape, given_up), rtol=1e-9)
+    assert found.sum() == pytest.approx(grid.sum())
+
+
 @given(grids(), laws())
 def test_cars_that_enter_leave_the_queue_for_a_bay(grid: Vector, law: tuple[int, Vector]) -> None:
     """Rows are laid end to end: no car may turn up in a row, or at a level, that is not its own."""
