@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,9 @@ from cloud.waiting.state import State
 
 LEAST_REST_S = 1.0
 LEAST_PATIENCE_S = 30.0
+MORE_QUEUE = 1.5
+"""Over the longest line of the past, that of the future and those who give up."""
+
 EXACT = DetectorLaw(miss=0.003, double=0.003)
 """Of a log: two events of one second may be in either order."""
 
@@ -129,12 +133,13 @@ class Eclor:
 
 
 def _exact(model: SiteModel, past: Sequence[Labelled]) -> SiteModel:
-    """The model with counters that hardly err, and the patience of those who never entered: they
-    gave up as often in a second of waiting as there were of them in all that was waited.
+    """The model with counters that hardly err, room for the longest line, and what people bear.
 
-    Where some do, the order of the counts is not that of the people, and labels by it are wrong.
+    Who never entered gave up: as often in a second of waiting as there were of them in all that was
+    waited. The order of the counts is then not that of the people, and labels by it are wrong.
     """
-    model = replace(model, detectors=dict.fromkeys(Detector, EXACT))
+    most = max(model.max_queue, math.ceil(MORE_QUEUE * max(map(_longest, past), default=0)))
+    model = replace(model, detectors=dict.fromkeys(Detector, EXACT), max_queue=most)
     counts = [one.whole for one in past if one.whole.tail is not None]
     came = sum(int(one.tail.sum()) for one in counts if one.tail is not None)
     entered = sum(int(one.entry.sum()) for one in counts if one.entry is not None)
@@ -143,3 +148,10 @@ def _exact(model: SiteModel, past: Sequence[Labelled]) -> SiteModel:
     waited_s = sum(float(one.wait_s.sum()) for one in past) * came / max(entered, 1)
     rate = (came - entered) / max(waited_s, (came - entered) * LEAST_PATIENCE_S)
     return replace(model, leave_rate=rate, calibrations={})
+
+
+def _longest(one: Labelled) -> int:
+    """The most people in the line who were served later."""
+    start_s = np.sort(one.case.asked_s + one.wait_s)
+    ahead = np.arange(start_s.size) - np.searchsorted(start_s, one.case.asked_s)
+    return int(ahead.max(initial=0))

@@ -138,6 +138,21 @@ def test_the_patience_of_those_who_gave_up_is_learned_from_the_log(tmp_path: Pat
     assert ours.model.detectors == laws, "the counters of a log err no more from day to day"
 
 
+def test_a_line_longer_than_a_site_has_is_not_cut_off(tmp_path: Path) -> None:
+    minutes = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(0, 1440, 6)]
+    rows = [
+        f"2025-03-0{day}T{8 + i // 30:02}:{2 * (i % 30):02}:00+01:00,"
+        f"2025-03-0{day}T{minutes[80 + i]}:00+01:00,2025-03-0{day}T{minutes[81 + i]}:00+01:00\n"
+        for day in (3, 4)
+        for i in range(150)
+    ]
+    log = read(log_file(tmp_path, HEAD + "".join(rows)))
+    past = [Replay(log, 60.0).case(one, Situation.A) for one in openings(log, told("08:00-14:00"))]
+    ours = Eclor(Situation.A, Declared(1, 360.0, one_clock=True), exact=True)
+    ours.fit(past)
+    assert ours.model.max_queue == 149, "99 wait when the last one comes, at 12:58"
+
+
 def test_the_command_judges_all_estimators_on_a_log(tmp_path: Path) -> None:
     file = tmp_path / "hall.csv"
     generate.write(file, QUIET, days=8, seed=3)
