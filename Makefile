@@ -20,13 +20,15 @@ test: $(VENV) ## every test: built wheel; beside it plain PostgreSQL, TimescaleD
 	@$(BIN)/python -m tests.services --prepare || true # where it cannot be had, pytest says so
 	@$(MAKE) --no-print-directory --output-sync=target -j2 test-wheel test-services
 
-# What needs no service runs once, on the installed wheel.
+# What needs no service runs once, on the installed wheel if that has all that it needs. The two
+# lanes take about as long as each other.
 test-wheel:
 	$(BIN)/python scripts/check_wheel.py
+	$(BIN)/python -m pytest -q -m "(broker or checkout) and not database"
 
 test-services:
 	ECLOR_TEST_EDITION=plain $(BIN)/python -m pytest -q -m database
-	ECLOR_TEST_EDITION=timescale $(BIN)/python -m pytest -q -m "database or broker or checkout"
+	ECLOR_TEST_EDITION=timescale $(BIN)/python -m pytest -q -m database
 
 .PHONY: check
 check: $(VENV) ## formatting, lint, types, import contracts, memory budget, generated code
