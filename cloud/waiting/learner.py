@@ -20,7 +20,7 @@ from cloud.waiting.isolation import Isolation
 from cloud.waiting.learning import learn
 from cloud.waiting.memory import Forecast, Learned
 from cloud.waiting.openings import Past, counted, emptied
-from cloud.waiting.outlooks import typical_forecasts
+from cloud.waiting.outlooks import TYPICAL_DAYS, typical_forecasts
 from cloud.waiting.site import Declared, SiteModel
 from cloud.waiting.store import Facility
 from cloud.waiting.track import identity
@@ -167,6 +167,7 @@ async def _learn_one(
     ends = emptied(calendar.hours, since_us=since_us, until_us=until_us)
     past = await counted(conn, facility, calendar, ends)
     if last is not None and len(past) < min(last.openings + 1, FEW):
+        await _renew_usual(conn, facility, calendar, last, now_us)
         return False
     model, usual = await apart(_lesson, facility, calendar, past, now_us)
     async with conn.transaction():
@@ -174,6 +175,19 @@ async def _learn_one(
         await memory.keep_model(conn, facility.facility_id, learned)
         await memory.keep_forecasts(conn, [(facility.facility_id, one) for one in usual])
     return True
+
+
+async def _renew_usual(
+    conn: AsyncConnection, facility: Facility, calendar: Calendar, last: Learned, now_us: TimeUs
+) -> None:
+    """What a lesson would forecast of the days to come, from the model that stays: once a day."""
+    now, key = to_datetime(now_us), facility.facility_id
+    kept = await memory.forecasts(conn, [key], since=now, until=now + timedelta(days=TYPICAL_DAYS))
+    made = [one.computed_at for one in kept.get(key, []) if not one.live]
+    if last.openings < ENOUGH or (made and now - max(made) < AGAIN_AFTER):
+        return
+    usual = await apart(typical_forecasts, SiteModel.from_document(last.document), calendar, now_us)
+    await memory.keep_forecasts(conn, [(key, one) for one in usual])
 
 
 def _lesson(

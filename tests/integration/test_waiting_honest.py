@@ -177,11 +177,14 @@ async def test_what_six_weeks_taught_outlives_weeks_without_counts(
 ) -> None:
     """Works, a winter, or an entry counter that was replaced by another device."""
     evening = TimeUs(NOW_US + 24 * 3600 * US_PER_S)
+    conn.execute("delete from wait_forecast")
     async with web.pool.connection() as db:
         assert await learner.learn_due(db, evening) == 0
         (one,) = await facilities(db)
         (kept,) = await memory.model_history(db, one.facility_id, 10)
     assert kept.openings == 60
+    week = await answered(web, f"{PATH}/forecast", to="2026-11-28T00:00:00Z")
+    assert len(week["items"]) > 50
 
 
 async def test_steps_of_an_hour_begin_with_the_opening(
