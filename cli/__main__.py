@@ -2,4 +2,5 @@
 
 from cli.main import main
 
-main()
+if __name__ == "__main__":  # a process beside a role reads this file anew under another name
+    main()

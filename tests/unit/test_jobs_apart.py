@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import runpy
 import signal
 import time
 from pathlib import Path
@@ -62,3 +63,8 @@ async def test_who_is_cancelled_takes_the_process_along(tmp_path: Path) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert await apart(_here)
+
+
+def test_the_command_begins_nothing_when_such_a_process_reads_it() -> None:
+    """The library runs the file that the role was started from, as multiprocessing does."""
+    assert "main" in runpy.run_module("cli.__main__", run_name="__mp_main__")
